@@ -1,0 +1,48 @@
+"""Nyala: the Keras API on TensorFlow, small enough to read.
+
+Names load on first use, so that `import nyala` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives; a name of None is the module itself.
+_SUBMODULES = (
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers",
+    "layers", "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "tree", "utils",
+)  # fmt: skip
+_HOMES = {
+    "DTypePolicy": "dtype_policies",
+    "Function": "ops",
+    "Initializer": "initializers",
+    "Input": "layers",
+    "InputSpec": "layers",
+    "KerasTensor": "layers",
+    "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Model": "models",
+    "Operation": "ops",
+    "Optimizer": "optimizers",
+    "Regularizer": "regularizers",
+    "Sequential": "models",
+    "Variable": "layers",
+}
+
+__all__ = sorted([*_SUBMODULES, *_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"nyala.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"nyala.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'nyala' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,60 @@
+"""The one door to TensorFlow: `from nyala.core.engine import tf`.
+
+TensorFlow takes seconds to import, so nothing above this module is imported by `import nyala`; the first name that
+needs TensorFlow opens the door.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def _import_tensorflow() -> ModuleType:
+    """Import TensorFlow without the Keras it would otherwise bring along.
+
+    TensorFlow imports Keras 3 as a side effect unless it is told that `tf.keras` means Keras 2, which it loads only
+    when somebody asks for it. The variable is restored, so a later `tf.keras` is the one that the user chose.
+    """
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    before = os.environ.get("TF_USE_LEGACY_KERAS")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    try:
+        import tensorflow
+    finally:
+        if before is None:
+            del os.environ["TF_USE_LEGACY_KERAS"]
+        else:
+            os.environ["TF_USE_LEGACY_KERAS"] = before
+    return tensorflow
+
+
+tf: Any = _import_tensorflow()
+
+
+def _set_up_autograph() -> Any:
+    """Keep AutoGraph, which rewrites a user's `if tensor:` for graphs, out of our own functions.
+
+    Returns the error that it raises for a function whose source it cannot see.
+    """
+    from tensorflow.python.autograph.core import config
+    from tensorflow.python.autograph.impl.api import ConversionError
+
+    config.CONVERSION_RULES = (config.DoNotConvert("nyala"), *config.CONVERSION_RULES)
+    return ConversionError
+
+
+ConversionError: Any = _set_up_autograph()
+
+
+def is_eager() -> bool:
+    """Whether operations run now rather than being written into a graph."""
+    return tf.executing_eagerly()
+
+
+def gpus() -> list[Any]:
+    """The GPUs that TensorFlow sees."""
+    return tf.config.list_logical_devices("GPU")

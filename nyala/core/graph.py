@@ -1,0 +1,311 @@
+"""Symbolic calls: `@op`, the record of who called what on which `KerasTensor`, and its replay.
+
+`@op` does one thing: where an argument is symbolic it records a node instead of computing. The shape and dtype of
+the result come from running the function once in a scratch graph, with unknown dimensions kept unknown.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from nyala.core import tree
+from nyala.core.config import Configurable
+from nyala.core.engine import tf
+from nyala.core.tensor import KerasTensor, is_symbolic
+from nyala.core.tracking import auto_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ops: dict[str, Callable[..., Any]] = {}  # every @op by name
+
+
+def any_symbolic(arguments: Iterable[Any]) -> bool:
+    """Whether a KerasTensor stands among `arguments` or inside their lists, tuples and dicts."""
+    for argument in arguments:
+        if isinstance(argument, KerasTensor):
+            return True
+        if isinstance(argument, (list, tuple, dict)) and any_symbolic(
+            argument.values() if isinstance(argument, dict) else argument
+        ):
+            return True
+    return False
+
+
+def op(function: F) -> F:
+    """Make `function`, which computes on tensors, also work on symbolic ones: there its call is recorded."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if any_symbolic(args) or (kwargs and any_symbolic(kwargs.values())):
+            return FunctionCall(call)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    ops[function.__name__] = call
+    return call  # pyright: ignore[reportReturnType]
+
+
+class Node:
+    """One recorded call: an operation, its arguments and the symbolic tensors that came out."""
+
+    def __init__(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.outputs = outputs
+        self.input_tensors: list[KerasTensor] = [x for x in tree.flatten((args, kwargs)) if is_symbolic(x)]
+        self.output_tensors: list[KerasTensor] = tree.flatten(outputs)
+        index = len(operation.inbound_nodes)
+        operation.inbound_nodes.append(self)
+        for place, output in enumerate(self.output_tensors):
+            output._keras_history = (operation, index, place)
+            output.node = self
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the node starts a graph instead of continuing one."""
+        return not self.input_tensors
+
+    def __repr__(self) -> str:
+        return f"<Node of {self.operation.name}>"
+
+
+class Operation(Configurable):
+    """Whatever can be called in a graph: a layer, or a function with a name of its own."""
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"A name is a string, but got {name!r}.")
+        self.name = name or auto_name(type(self).__name__)
+        self.inbound_nodes: list[Node] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute, or record the call where an argument is symbolic."""
+        if any_symbolic(args) or any_symbolic(kwargs.values()):
+            return self.symbolic_call(*args, **kwargs)
+        return self.call(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the operation computes; a subclass says what."""
+        raise TypeError(f"{type(self).__name__} `{self.name}` defines no `call` method, so it cannot be called.")
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Record a call and return symbolic outputs."""
+        return record(self, args, kwargs, self.compute_output_spec(*args, **kwargs))
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes that a call gives, as KerasTensors: found by tracing `call` once."""
+        return trace(self.call, args, kwargs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor, or structure of them, that the operation was called on."""
+        return self._only_node("input").args[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic tensor, or structure of them, that the call gave."""
+        return self._only_node("output").outputs
+
+    def _only_node(self, what: str) -> Node:
+        if len(self.inbound_nodes) != 1:
+            raise AttributeError(
+                f"`{self.name}` was called {len(self.inbound_nodes)} times on symbolic tensors, so it has no single "
+                f"{what}; use `Model.{what}s`, or keep what the call returned."
+            )
+        return self.inbound_nodes[0]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+class FunctionCall(Operation):
+    """A function, an op of ours or one of TensorFlow's, as one operation of a graph."""
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+        self.function = function
+        super().__init__(name or auto_name(getattr(function, "__name__", "function")))
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def record(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Any:
+    """Note that `operation` was called and return its symbolic outputs."""
+    Node(operation, args, kwargs, outputs)
+    return outputs
+
+
+# ---- Tracing: shapes and dtypes without shape rules ----
+
+
+def spec_of(x: KerasTensor) -> Any:
+    """The TensorFlow type that a KerasTensor stands for."""
+    if x.sparse:
+        return tf.SparseTensorSpec(x.shape, x.dtype)
+    if x.ragged:
+        return tf.RaggedTensorSpec(x.shape, x.dtype, ragged_rank=x.ragged_rank, row_splits_dtype=x.row_splits_dtype)
+    return tf.TensorSpec(x.shape, x.dtype)
+
+
+def symbol_of(x: Any) -> Any:
+    """The KerasTensor that stands for a TensorFlow tensor of a graph; anything else as it is."""
+    if isinstance(x, tf.SparseTensor):
+        return KerasTensor(x.shape.as_list(), x.dtype, sparse=True)
+    if isinstance(x, tf.RaggedTensor):
+        rank, splits = x.ragged_rank, x.row_splits.dtype.name
+        return KerasTensor(x.shape.as_list(), x.dtype, ragged=True, ragged_rank=rank, row_splits_dtype=splits)
+    if isinstance(x, (tf.Tensor, tf.Variable)) or hasattr(x, "__tf_tensor__"):
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank is None:
+            raise ValueError(
+                "The rank of a symbolic result could not be found; give the function tensors of known rank, or call "
+                "`tf.ensure_shape` on its result."
+            )
+        return KerasTensor(x.shape.as_list(), x.dtype)
+    return x
+
+
+def _placeholder(x: Any) -> Any:
+    if not is_symbolic(x):
+        return x
+    if x.sparse:
+        return tf.compat.v1.sparse_placeholder(x.dtype, x.shape)
+    if x.ragged:
+        return tf.compat.v1.ragged.placeholder(x.dtype, x.ragged_rank, x.shape[x.ragged_rank + 1 :])
+    symbol = tf.compat.v1.placeholder(x.dtype, x.shape)
+    mask = getattr(x, "_keras_mask", None)
+    if mask is not None:
+        symbol._keras_mask = _placeholder(mask)
+    return symbol
+
+
+def trace(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call `function` in a scratch graph, with a placeholder for each KerasTensor, and return symbols of its results."""
+    with tf.__internal__.FuncGraph("scratch").as_default():
+        args, kwargs = tree.map_structure(_placeholder, (args, dict(kwargs)))
+        return tree.map_structure(symbol_of, function(*args, **kwargs))
+
+
+# ---- Any `tf.*` function on symbolic tensors ----
+
+
+def _install_dispatch() -> None:
+    """Have TensorFlow hand us each call of its functions that has a KerasTensor among its arguments."""
+    from tensorflow.python.util import dispatch
+
+    class Dispatcher(dispatch.GlobalOpDispatcher):
+        def handle(self, op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if any_symbolic(args) or any_symbolic(kwargs.values()):
+                return FunctionCall(op)(*args, **kwargs)
+            return self.NOT_SUPPORTED
+
+    dispatch.register_dispatchable_type(KerasTensor)
+    Dispatcher().register()
+
+
+_install_dispatch()
+
+
+# ---- Replay ----
+
+
+def nodes_between(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Node]:
+    """The nodes that lead from `inputs` to `outputs`, each behind those it needs.
+
+    Farther from the outputs comes first; at equal distance, what is met first on the way back from the outputs. This
+    is the order of `model.layers`, hence of weights in files.
+    """
+    starts = {id(x) for x in inputs}
+    finished: list[Node] = []
+    met: dict[int, int] = {}  # operation → when it was first met on the way back
+    seen: set[int] = set()
+    stack = [(x, False) for x in reversed(outputs)]
+    while stack:
+        x, needed_are_finished = stack.pop()
+        node = x.node
+        if node is None or (id(x) in starts and not node.is_input):
+            continue
+        if needed_are_finished:
+            finished.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            met.setdefault(id(node.operation), len(met))
+            stack.append((x, True))
+            stack.extend((needed, False) for needed in reversed(node.input_tensors))
+    depth: dict[int, int] = {}
+    for node in reversed(finished):
+        mine = depth.setdefault(id(node), 0)
+        for x in node.input_tensors:
+            if x.node is not None and id(x.node) in seen:
+                depth[id(x.node)] = max(depth.get(id(x.node), 0), mine + 1)
+    return sorted(finished, key=lambda n: (-depth[id(n)], met[id(n.operation)]))
+
+
+class Function(Operation):
+    """A recorded graph as something to call: `outputs` computed anew from values for `inputs`.
+
+    Example:
+        >>> import numpy as np
+        >>> import nyala
+        >>> x = nyala.KerasTensor((None, 2))
+        >>> double = nyala.Function(x, x * 2.0)
+        >>> double(np.ones((1, 2), "float32")).numpy().tolist()
+        [[2.0, 2.0]]
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self._inputs_struct, self._outputs_struct = inputs, outputs
+        self.inputs: list[KerasTensor] = tree.flatten(inputs)
+        self.outputs: list[KerasTensor] = tree.flatten(outputs)
+        self.nodes = connected(self.inputs, self.outputs, self.name)
+        self.operations: list[Operation] = list({id(n.operation): n.operation for n in self.nodes}.values())
+
+    def call(self, inputs: Any) -> Any:
+        values = dict(zip(map(id, self.inputs), tree.flatten(inputs), strict=True))
+        return replay(self.nodes, values, self._outputs_struct, lambda operation: operation)
+
+
+def connected(inputs: list[KerasTensor], outputs: list[KerasTensor], name: str) -> list[Node]:
+    """The nodes between inputs and outputs; a ValueError where an output needs more than the inputs."""
+    for x in (*inputs, *outputs):
+        if not is_symbolic(x):
+            raise ValueError(
+                f"The inputs and outputs of `{name}` must be symbolic tensors, made by `Input()` and by calls on "
+                f"them, but one is {type(x).__name__}: {x!r}."
+            )
+    nodes = nodes_between(inputs, outputs)
+    known = {id(x) for x in inputs}
+    for node in nodes:
+        if not node.is_input:
+            for x in node.input_tensors:
+                if id(x) not in known:
+                    raise ValueError(
+                        f"`{name}` is not connected: `{node.operation.name}` needs the tensor {x.name} of shape "
+                        f"{x.shape}, which does not come from the inputs. Add it to `inputs`."
+                    )
+        known |= {id(x) for x in node.output_tensors if not node.is_input}
+    for x in outputs:
+        if id(x) not in known:
+            raise ValueError(f"`{name}` is not connected: its output {x!r} does not come from its inputs.")
+    return nodes
+
+
+def replay(
+    nodes: list[Node], values: dict[int, Any], outputs: Any, choose: Callable[[Operation], Callable[..., Any]]
+) -> Any:
+    """Call the operations of `nodes` again on `values` (by id of the symbolic tensor) and return those of `outputs`."""
+
+    def value(x: Any) -> Any:
+        return values[id(x)] if isinstance(x, KerasTensor) else x
+
+    for node in nodes:
+        if node.is_input or all(id(x) in values for x in node.output_tensors):
+            continue
+        args, kwargs = tree.map_structure(value, (node.args, node.kwargs))
+        results = choose(node.operation)(*args, **kwargs)
+        values.update(zip(map(id, node.output_tensors), tree.flatten(results), strict=True))
+    return tree.map_structure(value, outputs)
+

@@ -1,0 +1,34 @@
+"""Nested structures of lists, tuples, named tuples and dicts: `None` is a leaf, dicts go by sorted key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optree
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of `structure`, in order."""
+    return optree.tree_leaves(structure, none_is_leaf=True)
+
+
+def map_structure(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
+    """`structure` with `function` called on each leaf, and on the leaves of `others` at the same places."""
+    return optree.tree_map(function, structure, *others, none_is_leaf=True)
+
+
+def pack_sequence_as(structure: Any, leaves: Iterable[Any]) -> Any:
+    """`leaves` laid out as `structure` is."""
+    return optree.tree_unflatten(optree.tree_structure(structure, none_is_leaf=True), leaves)
+
+
+def same_structure(one: Any, other: Any) -> bool:
+    """Whether the two nest their leaves alike."""
+    return optree.tree_structure(one, none_is_leaf=True) == optree.tree_structure(other, none_is_leaf=True)
+
+
+def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
+    """The leaves of `structure`, each behind the keys and indices that lead to it."""
+    paths, leaves, _ = optree.tree_flatten_with_path(structure, none_is_leaf=True)
+    return list(zip(paths, leaves, strict=True))
