@@ -17,20 +17,20 @@ _SUBMODULES = (
 )  # fmt: skip
 _HOMES = {
     "DTypePolicy": "dtype_policies",
-    "Function": "ops",
+    "Function": "core.graph",
     "Initializer": "initializers",
     "Input": "layers",
-    "InputSpec": "layers",
-    "KerasTensor": "layers",
-    "Layer": "layers",
+    "InputSpec": "core.layer",
+    "KerasTensor": "core.tensor",
+    "Layer": "core.layer",
     "Loss": "losses",
     "Metric": "metrics",
     "Model": "models",
-    "Operation": "ops",
+    "Operation": "core.graph",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
     "Sequential": "models",
-    "Variable": "layers",
+    "Variable": "core.variable",
 }
 
 __all__ = sorted([*_SUBMODULES, *_HOMES, "__version__"])
@@ -40,6 +40,8 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"nyala.{name}")
     if name in _HOMES:
+        if _HOMES[name].startswith("core."):
+            importlib.import_module("nyala.layers")  # the floors above the core fill its tables of names
         return getattr(importlib.import_module(f"nyala.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'nyala' has no attribute {name!r}")
 

@@ -311,7 +311,7 @@ def _refused(config: Any) -> Any:
     )
 
 
-_VALUES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+VALUES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "__slice__": lambda config: slice(*(revive(config[part]) for part in ("start", "stop", "step"))),
     "__ellipsis__": lambda config: Ellipsis,
     "__bytes__": lambda config: config["value"].encode("latin-1"),
@@ -335,7 +335,7 @@ def deserialize(data: Any, custom_objects: Mapping[str, Any] | None = None) -> A
         number = data.get("shared_object_id")
         if _sharing.made is not None and isinstance(number, int) and number in _sharing.made:
             return _sharing.made[number]
-        instance = _VALUES[class_name](config) if class_name in _VALUES else _instance(find_class(data), data)
+        instance = VALUES[class_name](config) if class_name in VALUES else _instance(find_class(data), data)
         if _sharing.made is not None and isinstance(number, int):
             _sharing.made[number] = instance
         return instance

@@ -215,7 +215,7 @@ def nodes_between(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list
     """The nodes that lead from `inputs` to `outputs`, each behind those it needs.
 
     Farther from the outputs comes first; at equal distance, what is met first on the way back from the outputs. This
-    is the order of `model.layers`, hence of weights in files.
+    is the order of `model.layers`, hence of weights in files. Inputs that lead nowhere stand before the last ones.
     """
     starts = {id(x) for x in inputs}
     finished: list[Node] = []
@@ -240,7 +240,8 @@ def nodes_between(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list
         for x in node.input_tensors:
             if x.node is not None and id(x.node) in seen:
                 depth[id(x.node)] = max(depth.get(id(x.node), 0), mine + 1)
-    return sorted(finished, key=lambda n: (-depth[id(n)], met[id(n.operation)]))
+    unused = [x.node for x in inputs if x.node is not None and x.node.is_input and id(x.node) not in seen]
+    return sorted(unused + finished, key=lambda n: (-depth.get(id(n), 0), met.get(id(n.operation), -1)))
 
 
 class Function(Operation):

@@ -251,7 +251,9 @@ class Layer(Operation, Trackable):
         if self.activity_regularizer is not None:
             for output in tree.flatten(outputs):
                 if tensor.is_tensor_like(output):
-                    self.add_loss(self.activity_regularizer(output))
+                    loss = self.activity_regularizer(output)
+                    rows = tf.cast(tf.shape(output)[0], loss.dtype) if output.shape.rank else tf.ones((), loss.dtype)
+                    self.add_loss(tf.math.divide_no_nan(loss, rows))
 
     def _pass_masks_on(self, arguments: dict[str, Any], masks: Any, outputs: Any) -> None:
         """Attach to the outputs the masks that `compute_mask` makes of the inputs' masks."""

@@ -1,0 +1,24 @@
+"""Callbacks: what training calls at its turning points."""
+
+from __future__ import annotations
+
+from nyala.callbacks.checkpoint import ModelCheckpoint
+from nyala.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
+from nyala.callbacks.simple import CSVLogger, LambdaCallback, LearningRateScheduler, TerminateOnNaN
+from nyala.training.callback import Callback, CallbackList, History
+from nyala.training.progress import ProgbarLogger
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "MonitorCallback",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

@@ -1,0 +1,132 @@
+"""Small callbacks: a function as a callback, a log file, a learning rate by epoch, a stop at NaN."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nyala.training.callback import Callback, Logs
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch))`.
+
+    Example:
+        >>> import nyala
+        >>> callback = nyala.callbacks.LambdaCallback(on_train_begin=lambda logs: print("begin"))
+        >>> callback.on_train_begin(None)
+        begin
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        hooks = {key: value for key, value in {**locals(), **kwargs}.items() if key.startswith("on_")}
+        for name in kwargs:
+            if not hasattr(Callback, name) or not name.startswith("on_"):
+                raise TypeError(f"LambdaCallback knows no hook {name!r}.")
+        self._hooks = {name for name, function in hooks.items() if function is not None}
+        self.__dict__.update({name: function for name, function in hooks.items() if function is not None})
+
+    @property
+    def batch_interval(self) -> int | None:
+        batch_hooks = {"on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"}
+        return 1 if self._hooks & batch_hooks else None
+
+
+class TerminateOnNaN(Callback):
+    """Stops training when the loss is NaN or infinite; it looks whenever a chunk of steps ends.
+
+    Example:
+        >>> import nyala
+        >>> nyala.callbacks.TerminateOnNaN().batch_interval is None
+        True
+    """
+
+    batch_interval = None
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            print(f"Batch {batch}: the loss is {loss}, so training stops.")
+            self.model.stop_training = True
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate of each epoch to `schedule(epoch, learning_rate)`.
+
+    Example:
+        >>> import nyala
+        >>> nyala.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9).verbose
+        0
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        super().__init__()
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        optimizer = self.model.optimizer
+        try:
+            rate = self.schedule(epoch, float(optimizer.learning_rate))
+        except TypeError:  # a schedule of the epoch alone
+            rate = self.schedule(epoch)
+        if not isinstance(rate, (float, int)) and not hasattr(rate, "dtype"):
+            raise ValueError(f"The schedule must return a number, but gave {rate!r} for epoch {epoch}.")
+        optimizer.learning_rate = float(rate)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: the learning rate is {float(rate):g}.")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)  # type: ignore[index]
+
+
+class CSVLogger(Callback):
+    """Writes the logs of each epoch as a line of a CSV file.
+
+    Example:
+        >>> import nyala
+        >>> nyala.callbacks.CSVLogger("log.csv", append=True).append
+        True
+    """
+
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+        super().__init__()
+        self.filename, self.sep, self.append = os.fspath(filename), separator, append
+        self._file: Any = None
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._goes_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
+        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115 - closed at the end
+        self._writer = None
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        values = {"epoch": epoch, **{key: self._cell(value) for key, value in sorted((logs or {}).items())}}
+        if self._writer is None:
+            self._writer = csv.DictWriter(self._file, list(values), delimiter=self.sep, restval="NA", extrasaction="ignore")
+            if not self._goes_on:
+                self._writer.writeheader()
+        self._writer.writerow(values)
+        self._file.flush()
+
+    def _cell(self, value: Any) -> Any:
+        if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0:
+            return f'"[{", ".join(map(str, value))}]"'
+        return value
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._file.close()
+        self._writer = None

@@ -1,0 +1,324 @@
+"""`Functional`: a model that is a recorded graph of layers and ops between symbolic inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nyala.core import config, graph, tensor, tree
+from nyala.core.config import revive, serialize
+from nyala.core.engine import tf
+from nyala.core.graph import FunctionCall, Operation
+from nyala.core.layer import Layer
+from nyala.core.tensor import KerasTensor
+from nyala.layers.input import InputLayer
+from nyala.models.model import Model
+from nyala.models.operations import bind_call, call_arguments, is_operation, read_operation, write_operation
+
+
+class Functional(Model):
+    """A model defined by its symbolic inputs and outputs; `Model(inputs, outputs)` makes one.
+
+    Inputs and outputs are tensors, lists or dicts of them. Raises ValueError where an output does not come from the
+    inputs.
+
+    Example:
+        >>> import nyala
+        >>> x = nyala.Input((3,))
+        >>> model = nyala.Model(x, nyala.layers.Dense(2)(x))
+        >>> [layer.name for layer in model.layers][-1].startswith("dense")
+        True
+    """
+
+    untracked = Model.untracked | {"_nodes", "_inputs_struct", "_outputs_struct", "_inputs", "_outputs", "_operations"}
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        trainable = kwargs.pop("trainable", None)
+        Layer.__init__(self, name=name, **kwargs)
+        self._start_trainer()
+        self._inputs_struct, self._outputs_struct = inputs, outputs
+        self._inputs: list[KerasTensor] = tree.flatten(inputs)
+        self._outputs: list[KerasTensor] = tree.flatten(outputs)
+        self._nodes = graph.connected(self._inputs, self._outputs, self.name)
+        self._operations = list({id(n.operation): n.operation for n in self._nodes}.values())
+        self._graph_layers = [item for item in self._operations if isinstance(item, Layer)]
+        self._run_order = [n for n in self._nodes if not n.is_input]
+        names = [operation.name for operation in self._operations]
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(
+                f"The layers of a model have names of their own, but in `{self.name}` {twice} stand for several; pass "
+                "another `name=` to one of them."
+            )
+        self.supports_masking = True
+        self.built = True
+        self._path = self.name
+        if trainable is not None:
+            self.trainable = trainable
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The layers and function calls of the graph, in the order in which they run."""
+        return list(self._operations)
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs, flat."""
+        return list(self._inputs)
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs, flat."""
+        return list(self._outputs)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs, in their structure."""
+        return self._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs, in their structure."""
+        return self._outputs_struct
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs."""
+        return [x._keras_history[0].name if x._keras_history else x.name for x in self._inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that give the outputs; those of a dict are its keys."""
+        return [x._keras_history[0].name for x in self._outputs]
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing to do: a graph is built as it is recorded."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        values = dict(zip(map(id, self._inputs), self._standardized(inputs, mask), strict=True))
+        return graph.replay(self._run_order, values, self._outputs_struct, lambda operation: operation)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shapes of the outputs for inputs of `input_shape`."""
+        return Layer.compute_output_shape(self, input_shape)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the outputs, as KerasTensors."""
+        first = tree.flatten(args[0] if args else next(iter(kwargs.values())))
+        same = len(first) == len(self._inputs) and all(
+            getattr(x, "shape", None) == y.shape for x, y in zip(first, self._inputs)
+        )
+        if same:  # what was found when the graph was recorded holds
+            return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype, x.sparse, x.ragged), self._outputs_struct)
+        names = ("inputs", "training", "mask")
+        return self._trace_output_spec({**dict(zip(names, args)), **kwargs})
+
+    def _standardized(self, inputs: Any, mask: Any = None) -> list[Any]:
+        """The values for the graph's inputs: in order, of the right rank, with their masks."""
+        flat = self._in_order(inputs)
+        masks = [None] * len(flat) if mask is None else tree.flatten(mask)
+        return [self._fitted(x, y, m) for x, y, m in zip(flat, self._inputs, masks, strict=True)]
+
+    def _in_order(self, inputs: Any) -> list[Any]:
+        structure = self._inputs_struct
+        if isinstance(inputs, Mapping):
+            keys = sorted(structure) if isinstance(structure, Mapping) else self.input_names
+            missing = [key for key in keys if key not in inputs]
+            if missing:
+                raise ValueError(f"`{self.name}` got no input {missing}; it takes {keys} and got {sorted(inputs)}.")
+            return [inputs[key] for key in keys]
+        flat = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if len(flat) != len(self._inputs):
+            raise ValueError(f"`{self.name}` takes {len(self._inputs)} inputs, {self.input_names}, but got {len(flat)}.")
+        return flat
+
+    def _fitted(self, x: Any, symbol: KerasTensor, mask: Any) -> Any:
+        """One input as the graph wants it: `(N,)` and `(N, 1)` pass for each other, numbers get the input's dtype."""
+        if x is None:
+            return None
+        rank, wanted = len(tensor.static_shape(x)), len(symbol.shape)
+        fits = x
+        if tensor.is_tensor_like(x) and not isinstance(x, (tf.SparseTensor, tf.RaggedTensor)):
+            if rank == wanted - 1 and symbol.shape[-1] == 1:
+                fits = tf.expand_dims(x, -1)
+            elif rank == wanted + 1 and x.shape[-1] == 1:
+                fits = tf.squeeze(x, -1)
+            if fits.dtype.name != symbol.dtype and "string" not in (fits.dtype.name, symbol.dtype):
+                fits = tf.cast(fits, symbol.dtype)
+        if not tensor.shape_equal(tensor.static_shape(fits)[1:], symbol.shape[1:]):
+            raise ValueError(
+                f"`{self.name}` expected its input {symbol.name!r} to have shape {symbol.shape} but got "
+                f"{tensor.static_shape(x)}; the first axis is the batch."
+            )
+        mask = getattr(x, "_keras_mask", None) if mask is None else mask
+        if mask is not None and fits is not x:
+            fits._keras_mask = mask
+        elif mask is not None and getattr(x, "_keras_mask", None) is None:
+            fits._keras_mask = mask
+        return fits
+
+    # ---- Config: layers, the calls between them, inputs and outputs ----
+
+    def get_config(self) -> dict[str, Any]:
+        if type(self).__init__ is not Functional.__init__:
+            return super().get_config()  # a subclass is made by its own constructor
+        places = self._node_places()
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "layers": [self._operation_config(operation, places) for operation in self._operations],
+            "input_layers": tree.map_structure(lambda x: _reference(x, places), self._inputs_struct),
+            "output_layers": tree.map_structure(lambda x: _reference(x, places), self._outputs_struct),
+        }
+
+    def _node_places(self) -> dict[int, int]:
+        """The place of each node among those of its operation that belong to this graph."""
+        counts: dict[int, int] = {}
+        places = {}
+        inside = {id(node) for node in self._nodes}
+        for operation in self._operations:
+            for node in operation.inbound_nodes:
+                if id(node) in inside:
+                    places[id(node)] = counts.get(id(operation), 0)
+                    counts[id(operation)] = places[id(node)] + 1
+        return places
+
+    def _operation_config(self, operation: Operation, places: dict[int, int]) -> dict[str, Any]:
+        if isinstance(operation, FunctionCall):
+            calls = [call_arguments(operation)]
+            data = write_operation(operation)
+        else:
+            nodes = [node for node in operation.inbound_nodes if id(node) in places and not node.is_input]
+            calls = [(node.args, node.kwargs) for node in nodes]
+            data = config.serialize_object(operation)
+        data["name"] = operation.name
+        data["inbound_nodes"] = [_call_data(args, kwargs, places) for args, kwargs in calls]
+        return data
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Make the model that `get_config` described."""
+        if "layers" not in config or "input_layers" not in config:
+            return super().from_config(config)
+        return from_graph_config(cls, config, custom_objects)
+
+
+def _call_data(args: Any, kwargs: Mapping[str, Any], places: dict[int, int]) -> dict[str, Any]:
+    """A call of the graph as data. The reference writes `training` for each call, so ours says where it is meant."""
+    data: dict[str, Any] = {
+        "args": [_with_references(x, places) for x in args],
+        "kwargs": {key: _with_references(x, places) for key, x in kwargs.items()},
+    }
+    if kwargs.get("training") is not None:
+        data["explicit"] = ["training"]
+    return data
+
+
+def _reference(x: KerasTensor, places: dict[int, int]) -> list[Any]:
+    operation, _, tensor_index = x._keras_history
+    return [operation.name, places.get(id(x.node), 0), tensor_index]
+
+
+def _with_references(value: Any, places: dict[int, int]) -> Any:
+    """An argument of a recorded call as data: a tensor by where it comes from."""
+    if isinstance(value, KerasTensor):
+        history = _reference(value, places)
+        described = {"shape": list(value.shape), "dtype": value.dtype, "keras_history": history}
+        return {"class_name": "__keras_tensor__", "config": described}
+    if isinstance(value, (list, tuple)):
+        return [_with_references(item, places) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_references(item, places) for key, item in value.items()}
+    return serialize(value)
+
+
+def from_graph_config(cls: Any, data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Replay the calls that a config lists, in any order in which their inputs are there."""
+    with config.custom_object_scope(custom_objects):
+        operations = {entry["name"]: _read(entry) for entry in data["layers"]}
+    results: dict[tuple[str, int], list[Any]] = {}
+    waiting: list[tuple[Any, int, Any]] = []
+    for entry in data["layers"]:
+        operation = operations[entry["name"]]
+        if isinstance(operation, InputLayer):
+            results[entry["name"], 0] = tree.flatten(operation.output)
+        waiting += [(entry, place, call) for place, call in enumerate(entry["inbound_nodes"])]
+    while waiting:
+        left = []
+        for entry, place, call in waiting:
+            name = entry["name"]
+            previous_is_done = place == 0 or (name, place - 1) in results
+            if not previous_is_done or not all(need in results for need in _needs(call)):
+                left.append((entry, place, call))
+                continue
+            args, kwargs = _call_arguments(operations[name], entry, call, results)
+            results[name, place] = tree.flatten(operations[name](*args, **kwargs))
+        if len(left) == len(waiting):
+            names = sorted({entry["name"] for entry, _, _ in left})
+            raise ValueError(f"The calls of {names} in the config refer to tensors that nothing gives.")
+        waiting = left
+
+    def symbol(reference: Any) -> Any:
+        return results[reference[0], reference[1]][reference[2]]
+
+    inputs, outputs = (_map_references(symbol, data[key]) for key in ("input_layers", "output_layers"))
+    model = cls(inputs=inputs, outputs=outputs, name=data.get("name"))
+    model._trainable = bool(data.get("trainable", True))  # each layer brought its own
+    return model
+
+
+def _read(entry: Mapping[str, Any]) -> Any:
+    """The layer or op of an entry, still without its calls."""
+    if is_operation(entry):
+        return read_operation(entry)
+    return config.deserialize({key: value for key, value in entry.items() if key not in ("inbound_nodes", "name")})
+
+
+def _call_arguments(operation: Any, entry: Mapping[str, Any], call: Mapping[str, Any], results: Any) -> Any:
+    """The arguments of a call that a config describes."""
+    args, kwargs = _resolved(call["args"], results), _resolved(call["kwargs"], results)
+    if is_operation(entry):
+        return bind_call(operation, entry["config"], args, kwargs)
+    if kwargs.get("training") is False and "training" not in call.get("explicit", ()):
+        del kwargs["training"]  # the default of the moment in which the reference recorded the call
+    return args, kwargs
+
+
+def _is_tensor_data(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__"
+
+
+def _needs(value: Any) -> Iterator[tuple[str, int]]:
+    """The calls whose results stand among the arguments of a call."""
+    if _is_tensor_data(value):
+        name, place, _ = value["config"]["keras_history"]
+        yield name, place
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _needs(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _needs(item)
+
+
+def _resolved(value: Any, results: dict[tuple[str, int], list[Any]]) -> Any:
+    if _is_tensor_data(value):
+        name, place, index = value["config"]["keras_history"]
+        return results[name, place][index]
+    if config.is_serialized(value):
+        return revive(value)
+    if isinstance(value, Mapping):
+        return {key: _resolved(item, results) for key, item in value.items()}
+    return [_resolved(item, results) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _map_references(symbol: Any, value: Any) -> Any:
+    """`symbol` of each `[name, node, tensor]` in a structure of them."""
+    if isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
+        return symbol(value)
+    if isinstance(value, Mapping):
+        return {key: _map_references(symbol, item) for key, item in value.items()}
+    return [_map_references(symbol, item) for item in value]
+
+
+config.models.add(Functional)

@@ -1,0 +1,166 @@
+"""`Model`: a layer that can be trained, evaluated and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nyala.core import config, tree
+from nyala.core.engine import tf
+from nyala.core.layer import CallContext, Layer, _current, call_signature
+from nyala.core.tensor import KerasTensor
+from nyala.training.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """A layer that can be trained, evaluated and saved.
+
+    `Model(inputs, outputs)` makes a model of the graph between symbolic tensors; a subclass defines `call` instead.
+
+    Example:
+        >>> import nyala
+        >>> class Double(nyala.Model):
+        ...     def call(self, inputs):
+        ...         return 2 * inputs
+        >>> float(Double()(nyala.ops.convert_to_tensor([4.0]))[0])
+        8.0
+    """
+
+    untracked = Layer.untracked | {"_compiled", "_plans", "optimizer", "history", "loss"}
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A `Functional` where inputs and outputs are given, else an instance of the class itself."""
+        if cls is Model and _is_graph(args, kwargs):
+            from nyala.models.functional import Functional
+
+            return Layer.__new__(Functional, *args, **kwargs)
+        return Layer.__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if _is_graph(args, kwargs):
+            from nyala.models.functional import Functional
+
+            # A subclass that hands its graph to `super().__init__` is a Functional from here on.
+            members = {"__module__": type(self).__module__, "written_as": type(self)}
+            self.__class__ = type(type(self).__name__, (type(self), Functional), members)
+            Functional.__init__(self, *args, **kwargs)
+            return
+        Layer.__init__(self, *args, **kwargs)
+        self._start_trainer()
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model computes; a subclass says what."""
+        raise TypeError(
+            f"{type(self).__name__} defines no `call` method; add `def call(self, inputs):`, or make the model of "
+            "inputs and outputs with `Model(inputs, outputs)`."
+        )
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside, in the order in which they run or were set."""
+        return list(self._sublayers())
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that place in `layers`; a ValueError where there is none."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer() takes a `name` or an `index`, one of them.")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"`{self.name}` has {len(layers)} layers, so there is none at index {index}.")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"`{self.name}` has no layer {name!r}; it has {[layer.name for layer in layers]}.")
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Build the model as `get_build_config` says: a subclassed one is called once on symbolic inputs."""
+        if self.built or not config:
+            return
+        if type(self).build is not Layer.build and not _has_default_build(self):
+            super().build_from_config(config)
+        else:
+            shapes = list(config.values())
+            names = call_signature(type(self)).names
+            symbols = {n: _symbols(shape) for n, shape in zip(names, shapes)}
+            self(**symbols)
+
+    def symbolic_build(self, specs: Any) -> None:
+        """Build by tracing a call on inputs of the given TensorFlow types."""
+        if not self.built or not all(layer.built for layer in self._flatten_layers()):
+            outer, _current.context = _current.context, CallContext()
+            try:
+                with tf.__internal__.FuncGraph("build").as_default():
+                    self(tree.map_structure(lambda s: tf.compat.v1.placeholder(s.dtype, s.shape), specs))
+            finally:
+                _current.context = outer
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print a table of the layers with their output shapes and parameters, and the totals."""
+        from nyala.models.summary import print_summary
+
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
+
+    # ---- Files ----
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Save the model, its weights and how it was compiled to a `.keras` file."""
+        from nyala import saving
+
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Save the weights to a `.weights.h5` file."""
+        from nyala import saving
+
+        saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load weights from a file that `save_weights` or `save` wrote."""
+        from nyala import saving
+
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON, for `models.model_from_json`."""
+        import json
+
+        with config.sharing():
+            return json.dumps(config.serialize_object(self), **kwargs)
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, as far as they are known."""
+        return []
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _is_graph(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether the arguments of a model are symbolic inputs and outputs."""
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= kwargs.keys()
+
+
+def _has_default_build(model: Model) -> bool:
+    return type(model).build is Model.build
+
+
+def _symbols(shape: Any) -> Any:
+    if isinstance(shape, Mapping):
+        return {key: _symbols(item) for key, item in shape.items()}
+    if all(size is None or isinstance(size, int) for size in shape):
+        return KerasTensor(shape)
+    return [_symbols(item) for item in shape]
+
+
+config.models.add(Model)

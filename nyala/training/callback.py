@@ -1,0 +1,177 @@
+"""`Callback`, the list that calls them, and `History`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Logs = Mapping[str, Any]
+
+
+class Callback:
+    """Something that training calls at its turning points.
+
+    Override any of the hooks. A callback with a batch hook hears every batch, so that chunks of steps shrink to one;
+    set `batch_interval` to hear only every so many, or to None to hear whenever a chunk ends.
+
+    Example:
+        >>> import nyala
+        >>> class Say(nyala.callbacks.Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         print(epoch, sorted(logs))
+    """
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] | None = None
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model in training."""
+        return self._model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take note of `epochs`, `steps` and `verbose`."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Take note of the model."""
+        self._model = model
+
+    @property
+    def batch_interval(self) -> int | None:
+        """Every how many batches the callback must hear; None where any chunk will do."""
+        heard = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+        return 1 if any(getattr(type(self), name) is not getattr(Callback, name) for name in heard) else None
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called by `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called by `on_train_batch_end`."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called before an epoch of training."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called behind an epoch and its validation, with the logs of both."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a chunk of training steps, with the number of its first batch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called behind a chunk of training steps, with the number of its last batch."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a chunk of evaluation steps."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called behind a chunk of evaluation steps."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before a chunk of prediction steps."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called behind a chunk of prediction steps, with the outputs under "outputs"."""
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Called when `fit` starts."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Called when `fit` ends, with the last logs."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Called when an evaluation starts, also inside `fit`."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Called when an evaluation ends."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Called when `predict` starts."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Called when `predict` ends."""
+
+
+class History(Callback):
+    """What `fit` returns: `history`, a list of values for each log, one an epoch; `epoch`, their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.history, self.epoch = {}, []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        self.model.history = self
+
+
+class CallbackList:
+    """Several callbacks as one, with a `History` and, where wanted, a progress display among them."""
+
+    def __init__(
+        self,
+        callbacks: Callback | Iterable[Callback] | None = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        from nyala.training.progress import ProgbarLogger
+
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        for callback in given:
+            if not isinstance(callback, Callback):
+                kind = callback.__name__ if isinstance(callback, type) else repr(callback)
+                hint = f"; write {kind}() to make one" if isinstance(callback, type) else ""
+                raise TypeError(f"`callbacks` holds callbacks, but got {kind}{hint}.")
+        self.callbacks: list[Callback] = given
+        if add_progbar and not any(isinstance(c, ProgbarLogger) for c in given):
+            self.callbacks.append(ProgbarLogger())
+        self.history = next((c for c in given if isinstance(c, History)), None)
+        if add_history and self.history is None:
+            self.history = History()
+            self.callbacks.append(self.history)
+        self.params: dict[str, Any] = {}
+        if model is not None:
+            self.set_model(model)
+        if params:
+            self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        """Put a callback behind the others."""
+        self.callbacks.append(callback)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Hand `params` to all."""
+        self.params = params
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Hand the model to all."""
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    @property
+    def batch_interval(self) -> int | None:
+        """Every how many batches somebody must hear."""
+        intervals = [c.batch_interval for c in self.callbacks]
+        return min((n for n in intervals if n is not None), default=None)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("on_"):
+            raise AttributeError(f"CallbackList has no attribute {name!r}")
+
+        def call_each(*args: Any, **kwargs: Any) -> None:
+            for callback in self.callbacks:
+                getattr(callback, name)(*args, **kwargs)
+
+        return call_each

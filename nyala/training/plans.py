@@ -1,0 +1,381 @@
+"""Plans: how steps run. Python is entered once per chunk of steps, not once per step.
+
+A plan is *eager* (Python runs each step), a *graph* (TensorFlow loops over the steps of a chunk) or *XLA* (the chunk is
+compiled as a whole). It is chosen by a rule from the operations of the traced step, the device and the work ahead;
+never by a race, so that the same program takes the same plan every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from nyala.core import tree
+from nyala.core.engine import tf
+from nyala.training.feeds import DatasetFeed, Feed, ResidentFeed, StreamedFeed
+
+# Operations that XLA on a CPU runs far slower than TensorFlow's own kernels do, worst inside a loop.
+SLOW_IN_XLA_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatchNorm", "Cholesky", "Svd", "Qr", "FFT")
+# Operations that XLA cannot compile, or not with shapes known in advance.
+NOT_IN_XLA = ("PyFunc", "EagerPyFunc", "Iterator", "Lookup", "String", "Unique", "Where", "Sparse", "Ragged", "Print")
+# Fewer steps than this do not earn back the seconds that XLA takes to compile.
+STEPS_WORTH_COMPILING = 1000
+
+
+class Execution:
+    """Which plan a step runs by, and why."""
+
+    def __init__(self, mode: str, reason: str) -> None:
+        self.mode, self.reason = mode, reason
+
+    def __str__(self) -> str:
+        return f"{self.mode}: {self.reason}"
+
+
+def choose(operations: set[str], jit_compile: Any, run_eagerly: bool, on_gpu: bool, steps: int | None) -> Execution:
+    """The plan for a step made of `operations`, of which `steps` will run."""
+    if run_eagerly:
+        return Execution("eager", "run_eagerly=True")
+    if jit_compile is False:
+        return Execution("graph", "jit_compile=False")
+    if jit_compile is True:
+        return Execution("xla", "jit_compile=True")
+    impossible = _first_of(operations, NOT_IN_XLA)
+    if impossible:
+        return Execution("graph", f"the step holds {impossible}, which XLA cannot compile")
+    slow = _first_of(operations, SLOW_IN_XLA_ON_CPU)
+    if slow and not on_gpu:
+        return Execution("graph", f"the step holds {slow}, which TensorFlow's own kernels run faster on a CPU")
+    if steps is None or steps < STEPS_WORTH_COMPILING:
+        return Execution("graph", f"{steps or 'an unknown number of'} steps do not earn back XLA's compile time")
+    return Execution("xla", f"{steps} steps of operations that XLA runs fast")
+
+
+def _first_of(operations: set[str], prefixes: tuple[str, ...]) -> str | None:
+    return next((name for name in sorted(operations) if name.startswith(prefixes)), None)
+
+
+def operations_of(function: Any) -> set[str]:
+    """The types of the operations in a traced function and in the functions it calls."""
+    definition = function.graph.as_graph_def()
+    found = {node.op for node in definition.node}
+    for inner in definition.library.function:
+        found |= {node.op for node in inner.node_def}
+    return found
+
+
+class Plan:
+    """Runs the steps of one kind (train, test or predict) of one model.
+
+    `step(batch)` computes one batch and returns logs or outputs; `report()` gives the logs that are asked for once a chunk.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Any], Any],
+        report: Callable[[], Any] | None,
+        keeps_outputs: bool,
+        settings: Any,
+        prepare: Callable[[Any], None],
+    ) -> None:
+        self.step, self.report, self.keeps_outputs = step, report, keeps_outputs
+        self.settings = settings  # jit_compile, run_eagerly: what `compile` said
+        self.prepare = prepare  # builds the model for batches of given specs, before anything is traced
+        self.execution: Execution | None = None
+        self._functions: dict[Any, Any] = {}
+
+    # ---- Running ----
+
+    def run(self, feed: Feed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
+        """Run up to `steps` steps from batch `first` on; returns how many ran and their logs, or stacked outputs."""
+        if isinstance(feed, ResidentFeed):
+            return self._run_resident(feed, first, steps, total)
+        if isinstance(feed, DatasetFeed):
+            return self._run_dataset(feed, steps, total)
+        assert isinstance(feed, StreamedFeed)
+        return self._run_streamed(feed, steps, total)
+
+    def one(self, batch: Any) -> Any:
+        """Run one step on one batch."""
+        batch = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), batch)
+        specs = _batch_specs(batch)
+        self._settle(specs, 1)
+        if self._mode() == "eager":
+            result = self.step(batch)
+            return self.report() if self.report else result
+        function = self._get(("one", _key(specs)), lambda: self._one_function(specs))
+        return function(*_present(batch))
+
+    def _run_resident(self, feed: ResidentFeed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
+        size = feed.batch_size
+        specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec([None, *a.shape[1:]], a.dtype), feed.arrays)
+        self._settle(specs, total)
+        if self._mode() == "eager":
+            return self._eagerly([self._rows(feed, i) for i in range(first, first + steps)])
+        full = min(steps, feed.full_batches - first)
+        if full <= 0:  # the remainder: one batch with fewer rows, always as a graph
+            return 1, self.one(self._rows(feed, first))
+        static = size if self._mode() == "xla" else None
+        key = ("resident", _key(specs), static, feed.order is None)
+        function = self._get(key, lambda: self._resident_function(feed, specs, static))
+        order = [] if feed.order is None else [feed.order]
+        counts = [tf.constant(n, "int32") for n in (first, full, size)]
+        return full, function(*counts, *order, *_present(feed.arrays))
+
+    def _run_dataset(self, feed: DatasetFeed, steps: int, total: int | None) -> tuple[int, Any]:
+        specs = _relaxed(feed.dataset.element_spec)
+        if self._mode_unsettled():
+            self._settle(specs, total)
+        if self._mode() == "eager" or self.keeps_outputs:
+            batches = []
+            for _ in range(steps):
+                batch = next(feed.iterator, None)
+                if batch is None:
+                    break
+                batches.append(batch)
+            return self._eagerly(batches) if self._mode() == "eager" else self._one_by_one(batches)
+        function = self._get(("dataset", _key(specs)), lambda: self._dataset_function(specs))
+        done, logs = function(feed.iterator, tf.constant(steps, "int32"))
+        return int(done), logs
+
+    def _run_streamed(self, feed: StreamedFeed, steps: int, total: int | None) -> tuple[int, Any]:
+        chunk, count = feed.take(steps)
+        if count == 0:
+            return 0, None
+        batch_specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec([None, *a.shape[2:]], a.dtype), chunk)
+        self._settle(batch_specs, total)
+        if self._mode() == "eager":
+            return self._eagerly([_batch_at(chunk, place) for place in range(count)])
+        if count == 1:
+            return 1, self.one(_batch_at(chunk, 0))
+        static = next(a.shape[1] for a in tree.flatten(chunk) if a is not None) if self._mode() == "xla" else None
+        if static is not None and count < steps:
+            return self._one_by_one([_batch_at(chunk, place) for place in range(count)])
+        specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec([None, static, *a.shape[2:]], a.dtype), chunk)
+        function = self._get(("streamed", _key(specs)), lambda: self._streamed_function(batch_specs, specs))
+        return count, function(tf.constant(count, "int32"), *_present(chunk))
+
+    def _eagerly(self, batches: list[Any]) -> tuple[int, Any]:
+        results = [self.step(batch) for batch in batches]
+        if self.keeps_outputs:
+            return len(results), _joined(results)
+        return len(results), self.report() if self.report else (results[-1] if results else None)
+
+    def _one_by_one(self, batches: list[Any]) -> tuple[int, Any]:
+        results = [self.one(batch) for batch in batches]
+        if not results:
+            return 0, None
+        return len(results), _joined(results) if self.keeps_outputs else results[-1]
+
+    def _rows(self, feed: ResidentFeed, index: int) -> Any:
+        start, stop = index * feed.batch_size, min((index + 1) * feed.batch_size, feed.rows)
+        if feed.order is None:
+            return tree.map_structure(lambda a: None if a is None else a[start:stop], feed.arrays)
+        rows = feed.order[start:stop]
+        return tree.map_structure(lambda a: None if a is None else tf.gather(a, rows), feed.arrays)
+
+    # ---- Choosing ----
+
+    def _mode(self) -> str:
+        return self.execution.mode if self.execution else "eager"
+
+    def _mode_unsettled(self) -> bool:
+        return self.execution is None
+
+    def _settle(self, specs: Any, steps: int | None) -> None:
+        """Build the model for such batches, trace the step once and choose how it runs."""
+        if self.execution is not None:
+            return
+        self.prepare(specs)
+        if self.settings.run_eagerly:
+            self.execution = choose(set(), None, True, False, None)
+            return
+        traced = self._get(("step", _key(specs)), lambda: self._step_function(specs))
+        on_gpu = bool(tf.config.list_logical_devices("GPU"))
+        self.execution = choose(operations_of(traced), self.settings.jit_compile, False, on_gpu, steps)
+
+    def _get(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self._functions:
+            self._functions[key] = make()
+        return self._functions[key]
+
+    # ---- The functions that TensorFlow compiles ----
+
+    def _scope(self) -> contextlib.AbstractContextManager[Any]:
+        """What is traced inside suits the plan: under XLA plain optimizer formulas and quick random streams."""
+        return xla_scope() if self._mode() == "xla" else contextlib.nullcontext()
+
+    def _step_function(self, specs: Any) -> Any:
+        return _concrete(lambda *leaves: self.step(_rebuilt(specs, leaves)), _present(specs), compiled=False)
+
+    def _finished(self, logs: Any) -> Any:
+        return self.report() if self.report else logs
+
+    def _one_function(self, specs: Any) -> Any:
+        def one(*leaves: Any) -> Any:
+            return self._finished(self.step(_rebuilt(specs, leaves)))
+
+        return _concrete(one, _present(specs), compiled=False)
+
+    def _resident_function(self, feed: ResidentFeed, specs: Any, static: int | None) -> Any:
+        shuffled = feed.order is not None
+
+        def chunk(first: Any, steps: Any, size: Any, *leaves: Any) -> Any:
+            order, leaves = (leaves[0], leaves[1:]) if shuffled else (None, leaves)
+            rows = static if static is not None else size
+
+            def batch_at(step: Any) -> Any:
+                start = (first + step) * rows
+                if order is not None:
+                    places = _slice_rows(order, start, rows)
+                    return _rebuilt(specs, [tf.gather(leaf, places) for leaf in leaves])
+                return _rebuilt(specs, [_slice_rows(leaf, start, rows) for leaf in leaves])
+
+            return self._loop(batch_at, steps)
+
+        scalars = [tf.TensorSpec([], "int32")] * 3
+        order = [tf.TensorSpec([None], "int32")] if shuffled else []
+        if static is not None:  # XLA wants to know the sizes
+            order = [tf.TensorSpec([feed.rows], "int32")] if shuffled else []
+            leaves = [tf.TensorSpec(a.shape, a.dtype) for a in _present(feed.arrays)]
+        else:
+            leaves = _present(specs)
+        return self._compiled(chunk, [*scalars, *order, *leaves])
+
+    def _streamed_function(self, specs: Any, stacked: Any) -> Any:
+        def chunk(steps: Any, *leaves: Any) -> Any:
+            return self._loop(lambda step: _rebuilt(specs, [leaf[step] for leaf in leaves]), steps)
+
+        return self._compiled(chunk, [tf.TensorSpec([], "int32"), *_present(stacked)])
+
+    def _dataset_function(self, specs: Any) -> Any:
+        step_function = self._get(("step", _key(specs)), lambda: self._step_function(specs))
+        if self._mode() == "xla":
+            with xla_scope():
+                step_function = _concrete(lambda *leaves: self.step(_rebuilt(specs, leaves)), _present(specs), True)
+
+        def chunk(iterator: Any, steps: Any) -> Any:
+            logs = tree.map_structure(_zero_of, step_function.structured_outputs)
+
+            def body(done: Any, _: Any, logs: Any) -> Any:
+                batch = iterator.get_next_as_optional()
+                there = batch.has_value()
+
+                def run() -> Any:
+                    return step_function(*_present(batch.get_value()))
+
+                logs = tf.cond(there, run, lambda: logs)
+                return done + tf.cast(there, "int32"), there, logs
+
+            loop = (tf.constant(0), tf.constant(True), logs)
+            done, _, logs = tf.while_loop(
+                lambda done, there, _: tf.logical_and(there, done < steps), body, loop, parallel_iterations=1
+            )
+            return done, self._finished(logs)
+
+        return tf.function(chunk, autograph=False, reduce_retracing=True)
+
+    def _loop(self, batch_at: Callable[[Any], Any], steps: Any) -> Any:
+        """`steps` steps in one device loop; the logs of the last, or all outputs stacked."""
+        with tf.__internal__.FuncGraph("example").as_default():
+            batch = batch_at(tf.constant(0))
+            specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec(a.shape, a.dtype), batch)
+        kind = "xla step" if self._mode() == "xla" else "step"
+        step = self._get((kind, _key(specs)), lambda: self._step_function(specs))
+        if self.keeps_outputs:
+            return self._collecting_loop(step, batch_at, steps)
+        logs = tree.map_structure(_zero_of, step.structured_outputs)
+        _, logs = tf.while_loop(
+            lambda done, _: done < steps,
+            lambda done, _: (done + 1, step(*_present(batch_at(done)))),
+            (tf.constant(0), logs),
+            parallel_iterations=1,
+        )
+        return self._finished(logs)
+
+    def _collecting_loop(self, step: Any, batch_at: Callable[[Any], Any], steps: Any) -> Any:
+        outputs = step.structured_outputs
+        arrays = [tf.TensorArray(x.dtype, size=steps, element_shape=x.shape) for x in tree.flatten(outputs)]
+
+        def body(done: Any, arrays: Any) -> Any:
+            values = tree.flatten(step(*_present(batch_at(done))))
+            return done + 1, [array.write(done, value) for array, value in zip(arrays, values, strict=True)]
+
+        _, arrays = tf.while_loop(lambda done, _: done < steps, body, (tf.constant(0), arrays), parallel_iterations=1)
+        return tree.pack_sequence_as(outputs, [_merge_rows(array.stack()) for array in arrays])
+
+    def _compiled(self, function: Callable[..., Any], signature: list[Any]) -> Any:
+        with self._scope():
+            return _concrete(function, signature, compiled=self._mode() == "xla")
+
+
+@contextlib.contextmanager
+def xla_scope() -> Any:
+    """Plain optimizer formulas, which XLA fuses, and random streams that are quick to draw there."""
+    from nyala.optimizers.optimizer import plain_formulas
+    from nyala.random import fast_streams
+
+    with plain_formulas(), fast_streams():
+        yield
+
+
+def _concrete(function: Callable[..., Any], signature: list[Any], compiled: bool) -> Any:
+    made = tf.function(function, autograph=False, jit_compile=compiled or None)
+    return made.get_concrete_function(*signature)
+
+
+def _present(structure: Any) -> list[Any]:
+    """The leaves that are there."""
+    return [leaf for leaf in tree.flatten(structure) if leaf is not None]
+
+
+def _rebuilt(structure: Any, leaves: Any) -> Any:
+    """`leaves` laid out as `structure`, with its absent parts absent."""
+    values = iter(leaves)
+    return tree.map_structure(lambda leaf: None if leaf is None else next(values), structure)
+
+
+def _batch_specs(batch: Any) -> Any:
+    return tree.map_structure(
+        lambda a: None if a is None else tf.TensorSpec([None, *a.shape[1:]] if a.shape.rank else [], a.dtype), batch
+    )
+
+
+def _relaxed(specs: Any) -> Any:
+    """Element types of a dataset with the batch size left open."""
+
+    def relax(spec: Any) -> Any:
+        if isinstance(spec, tf.TensorSpec) and spec.shape.rank:
+            return tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
+        return spec
+
+    return tf.nest.map_structure(relax, specs)
+
+
+def _key(specs: Any) -> Any:
+    return str(tree.map_structure(repr, specs))
+
+
+def _slice_rows(leaf: Any, start: Any, rows: Any) -> Any:
+    """`rows` rows from `start` on; a number of rows known in advance means that XLA compiles this."""
+    if isinstance(rows, int):  # an ordinary slice would have XLA compile anew for every value of `start`
+        return tf.gather(leaf, start + tf.range(rows))
+    return leaf[start : start + rows]
+
+
+def _batch_at(chunk: Any, place: int) -> Any:
+    return tree.map_structure(lambda a: None if a is None else a[place], chunk)
+
+
+def _zero_of(x: Any) -> Any:
+    return tf.zeros([0 if size is None else size for size in x.shape], x.dtype)
+
+
+def _merge_rows(x: Any) -> Any:
+    """(steps, N, …) → (steps · N, …)."""
+    return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+
+
+def _joined(results: list[Any]) -> Any:
+    return tree.map_structure(lambda *parts: tf.concat(parts, 0) if len(parts) > 1 else parts[0], *results)
