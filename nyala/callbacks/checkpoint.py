@@ -93,4 +93,6 @@ class ModelCheckpoint(MonitorCallback):
         try:
             return self.filepath.format(**values)
         except KeyError as error:
-            raise KeyError(f"The filepath {self.filepath!r} names {error}, but the logs hold {sorted(values)}.") from None
+            raise KeyError(
+                f"The filepath {self.filepath!r} names {error}, but the logs hold {sorted(values)}."
+            ) from None

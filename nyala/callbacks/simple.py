@@ -116,7 +116,9 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         values = {"epoch": epoch, **{key: self._cell(value) for key, value in sorted((logs or {}).items())}}
         if self._writer is None:
-            self._writer = csv.DictWriter(self._file, list(values), delimiter=self.sep, restval="NA", extrasaction="ignore")
+            self._writer = csv.DictWriter(
+                self._file, list(values), delimiter=self.sep, restval="NA", extrasaction="ignore"
+            )
             if not self._goes_on:
                 self._writer.writeheader()
         self._writer.writerow(values)

@@ -241,7 +241,7 @@ def serialize_object(value: Any) -> dict[str, Any]:
 
 
 class _Sharing(threading.local):
-    written: dict[int, tuple[Any, dict[str, Any]]] | None = None  # id → the object and its first description
+    written: dict[int, tuple[Any, dict[str, Any], int]] | None = None  # id → the object, its description, its number
     made: dict[Any, Any] | None = None  # number in the file → the object made for it
 
 
@@ -250,7 +250,10 @@ _sharing = _Sharing()
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """Inside, what one object was when written is one object when made again."""
+    """Inside, what one object was when written is one object when made again; an outer scope goes on."""
+    if _sharing.made is not None:
+        yield
+        return
     before = _sharing.written, _sharing.made
     _sharing.written, _sharing.made = {}, {}
     try:
@@ -264,10 +267,10 @@ def _mark_shared(value: Any, data: dict[str, Any]) -> None:
     if _sharing.written is None:
         return
     if id(value) in _sharing.written:
-        first = _sharing.written[id(value)][1]
-        data["shared_object_id"] = first.setdefault("shared_object_id", len(_sharing.written))
+        _, first, number = _sharing.written[id(value)]
+        data["shared_object_id"] = first["shared_object_id"] = number
     else:
-        _sharing.written[id(value)] = (value, data)
+        _sharing.written[id(value)] = (value, data, len(_sharing.written))
 
 
 def serialize_function(function: Callable[..., Any]) -> dict[str, Any]:
@@ -304,6 +307,12 @@ def _array(config: Mapping[str, Any]) -> np.ndarray:
     return np.array(config["value"], dtype)
 
 
+def _tensor(config: Mapping[str, Any]) -> Any:
+    from nyala.core.engine import tf
+
+    return tf.constant(_array(config))
+
+
 def _refused(config: Any) -> Any:
     raise ValueError(
         "The file holds a lambda as bytecode, which is a program; it is not run, whatever `safe_mode` says. Write the "
@@ -317,7 +326,7 @@ VALUES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "__bytes__": lambda config: config["value"].encode("latin-1"),
     "__tuple__": lambda config: tuple(revive(config["value"])),
     "__numpy__": _array,
-    "__tensor__": _array,
+    "__tensor__": _tensor,
     "__lambda__": _refused,
 }
 

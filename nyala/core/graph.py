@@ -234,9 +234,10 @@ def nodes_between(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list
             met.setdefault(id(node.operation), len(met))
             stack.append((x, True))
             stack.extend((needed, False) for needed in reversed(node.input_tensors))
-    depth: dict[int, int] = {}
+    depth: dict[int, int] = {}  # of a node and of an operation: calls of one operation are no less deep than later ones
     for node in reversed(finished):
-        mine = depth.setdefault(id(node), 0)
+        mine = max(depth.get(id(node), 0), depth.get(id(node.operation), 0))
+        depth[id(node)] = depth[id(node.operation)] = mine
         for x in node.input_tensors:
             if x.node is not None and id(x.node) in seen:
                 depth[id(x.node)] = max(depth.get(id(x.node), 0), mine + 1)
@@ -309,4 +310,3 @@ def replay(
         results = choose(node.operation)(*args, **kwargs)
         values.update(zip(map(id, node.output_tensors), tree.flatten(results), strict=True))
     return tree.map_structure(value, outputs)
-

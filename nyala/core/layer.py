@@ -98,7 +98,9 @@ class Layer(Operation, Trackable):
     """
 
     kind = "layer"
-    untracked = frozenset({"_arguments", "inbound_nodes", "_build_shapes", "_call_losses", "_metrics_made", "_seen_shapes"})
+    untracked = frozenset(
+        {"_arguments", "inbound_nodes", "_build_shapes", "_call_losses", "_metrics_made", "_seen_shapes"}
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -575,11 +577,14 @@ class Layer(Operation, Trackable):
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes that the layer was built with; None before it is built."""
-        return dict(self._build_shapes) or None
+        shapes = dict(self._build_shapes)
+        if len(shapes) == 1:
+            return {"input_shape": next(iter(shapes.values()))}
+        return {"shapes_dict": shapes} if shapes else None
 
     def build_from_config(self, config: Mapping[str, Any]) -> None:
         """Build the layer as `get_build_config` says it was built."""
-        shapes = {name: _as_shapes(value) for name, value in config.items()}
+        shapes = {name: _as_shapes(value) for name, value in config.get("shapes_dict", config).items()}
         if not self.built and shapes:
             known = signature_of(type(self).build).parameters
             self.build(**shapes) if set(shapes) <= set(known) else self.build(*shapes.values())
@@ -588,8 +593,9 @@ class Layer(Operation, Trackable):
         """The constructor's arguments as plain data: `from_config` makes an equal layer from them."""
         own = self.constructor_arguments()
         base = {"name": self.name, "trainable": self.trainable, "dtype": config.serialize(self.dtype_policy)}
+        named = "activity_regularizer" in own
         regularizer = own.pop("activity_regularizer", self.activity_regularizer)
-        if regularizer is not None:
+        if named or regularizer is not None:
             base["activity_regularizer"] = config.serialize(config.regularizers.get(regularizer))
         return {**base, **{key: config.serialize(value) for key, value in own.items() if key not in base}}
 

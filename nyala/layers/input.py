@@ -40,7 +40,9 @@ class InputLayer(Layer):
         if input_tensor is not None:
             batch_shape, dtype = input_tensor.shape, input_tensor.dtype
         if shape is not None and batch_shape is not None:
-            raise ValueError(f"Input `{self.name}` takes `shape` or `batch_shape`, but got both: {shape}, {batch_shape}.")
+            raise ValueError(
+                f"Input `{self.name}` takes `shape` or `batch_shape`, but got both: {shape}, {batch_shape}."
+            )
         if batch_shape is None and shape is None:
             raise ValueError(f"Input `{self.name}` needs a shape, such as shape=(28, 28, 1), without the batch axis.")
         if isinstance(shape, int):
@@ -48,7 +50,9 @@ class InputLayer(Layer):
         whole = batch_shape if batch_shape is not None else (batch_size, *(shape or ()))
         for size in whole:
             if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 0):
-                raise ValueError(f"Each size in the shape of Input `{self.name}` is a positive integer or None: {whole}.")
+                raise ValueError(
+                    f"Each size in the shape of Input `{self.name}` is a positive integer or None: {whole}."
+                )
         self.batch_shape = tuple(whole)
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         symbol = input_tensor or KerasTensor(whole, dtype or None, self.sparse, self.ragged, name=self.name)

@@ -47,10 +47,18 @@ def clone_model(
         return _clone_sequential(model, input_tensors, clone)
     if type(model) is Functional or (isinstance(model, Functional) and clone_function is not None):
         return _clone_functional(model, input_tensors, clone, call_function or (lambda layer, *a, **k: layer(*a, **k)))
-    for name, value in (("clone_function", clone_function), ("call_function", call_function), ("input_tensors", input_tensors)):
+    for name, value in (
+        ("clone_function", clone_function),
+        ("call_function", call_function),
+        ("input_tensors", input_tensors),
+    ):
         if value is not None:
-            raise ValueError(f"`{name}` cannot be used on `{model.name}`: the calls inside a subclassed model are not known.")
-    return type(model).from_config(model.get_config())
+            raise ValueError(
+                f"`{name}` cannot be used on `{model.name}`: the calls inside a subclassed model are not known."
+            )
+    clone = getattr(type(model), "written_as", type(model)).from_config(model.get_config())
+    clone.build_from_config(model.get_build_config() or {})
+    return clone
 
 
 def model_from_json(json_string: str | bytes, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -129,7 +129,9 @@ class Functional(Model):
             return [inputs[key] for key in keys]
         flat = tree.flatten(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         if len(flat) != len(self._inputs):
-            raise ValueError(f"`{self.name}` takes {len(self._inputs)} inputs, {self.input_names}, but got {len(flat)}.")
+            raise ValueError(
+                f"`{self.name}` takes {len(self._inputs)} inputs, {self.input_names}, but got {len(flat)}."
+            )
         return flat
 
     def _fitted(self, x: Any, symbol: KerasTensor, mask: Any) -> Any:
@@ -166,15 +168,18 @@ class Functional(Model):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "layers": [self._operation_config(operation, places) for operation in self._operations],
+            "layers": [
+                *(_input_config(x) for x in self._inputs if id(x) in places),
+                *(self._operation_config(operation, places) for operation in self._operations),
+            ],
             "input_layers": tree.map_structure(lambda x: _reference(x, places), self._inputs_struct),
             "output_layers": tree.map_structure(lambda x: _reference(x, places), self._outputs_struct),
         }
 
     def _node_places(self) -> dict[int, int]:
-        """The place of each node among those of its operation that belong to this graph."""
+        """The place of each node among those of its operation that belong to this graph; 0 for inputs without a node."""
         counts: dict[int, int] = {}
-        places = {}
+        places = {id(x): 0 for x in self._inputs if x.node is None or not x.node.is_input}
         inside = {id(node) for node in self._nodes}
         for operation in self._operations:
             for node in operation.inbound_nodes:
@@ -214,7 +219,16 @@ def _call_data(args: Any, kwargs: Mapping[str, Any], places: dict[int, int]) -> 
     return data
 
 
+def _input_config(x: KerasTensor) -> dict[str, Any]:
+    """The entry of an input that is a tensor from the middle of another graph: in a file an input of its own."""
+    data = {"batch_shape": list(x.shape), "dtype": x.dtype, "sparse": x.sparse, "ragged": x.ragged, "name": x.name}
+    names = {"module": "keras.layers", "class_name": "InputLayer", "registered_name": None}
+    return {**names, "config": {**data, "optional": False}, "name": x.name, "inbound_nodes": []}
+
+
 def _reference(x: KerasTensor, places: dict[int, int]) -> list[Any]:
+    if id(x) in places:
+        return [x.name, 0, 0]
     operation, _, tensor_index = x._keras_history
     return [operation.name, places.get(id(x.node), 0), tensor_index]
 

@@ -81,7 +81,7 @@ class Model(Trainer, Layer):
         if type(self).build is not Layer.build and not _has_default_build(self):
             super().build_from_config(config)
         else:
-            shapes = list(config.values())
+            shapes = list(config.get("shapes_dict", config).values())
             names = call_signature(type(self)).names
             symbols = {n: _symbols(shape) for n, shape in zip(names, shapes)}
             self(**symbols)

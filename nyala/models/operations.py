@@ -33,14 +33,21 @@ _MODULES = {
         sparse_categorical_crossentropy sparse_plus sparse_sigmoid sparsemax squareplus tanh_shrink threshold unfold""",
 }
 _MODULE_OF = {name: f"keras.src.ops.{module}" for module, names in _MODULES.items() for name in names.split()}
+_MODULE_OF |= dict.fromkeys(("mish", "_bent_relu"), "keras.src.activations.activations")
 
 # Classes that are not called like their function in camel case.
 _CLASSES = {
-    "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist", "ctc_decode": "CTCDecode",
-    "ctc_loss": "CTCLoss", "fft": "FFT", "fft2": "FFT2", "hsv_to_rgb": "HSVToRGB", "ifft2": "IFFT2", "irfft": "IRFFT",
-    "isin": "IsIn", "istft": "ISTFT", "jvp": "JVP", "layer_normalization": "LayerNorm", "psnr": "PSNR",
-    "rfft": "RFFT", "rgb_to_grayscale": "RGBToGrayscale", "rgb_to_hsv": "RGBToHSV", "rms_normalization": "RMSNorm",
-    "searchsorted": "SearchSorted", "ssim": "SSIM", "stft": "STFT", "svd": "SVD",
+    "_bent_relu": "ReLU", "allclose": "AllClose", "batch_normalization": "BatchNorm", "cdist": "CDist",
+    "ctc_decode": "CTCDecode", "ctc_loss": "CTCLoss", "fft": "FFT", "fft2": "FFT2", "hsv_to_rgb": "HSVToRGB",
+    "ifft2": "IFFT2", "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT", "jvp": "JVP",
+    "layer_normalization": "LayerNorm", "psnr": "PSNR", "rfft": "RFFT", "rgb_to_grayscale": "RGBToGrayscale",
+    "rgb_to_hsv": "RGBToHSV", "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "ssim": "SSIM", "stft": "STFT", "svd": "SVD",
+}  # fmt: skip
+
+# Where the parameters that the call gets are not the ones annotated as `Tensor`.
+_IN_CALL = {
+    "bincount": "x", "clip": "x", "cond": "pred true_fn false_fn", "get_item": "x key", "isclose": "x1 x2 rtol atol",
+    "logspace": "start stop", "max": "x", "min": "x", "trapezoid": "y", "unique": "x",
 }  # fmt: skip
 
 
@@ -57,10 +64,24 @@ def is_operation(entry: Mapping[str, Any]) -> bool:
 
 def find_operation(entry: Mapping[str, Any]) -> Callable[..., Any] | None:
     """The op that an entry of a graph's config names; None where there is none."""
-    import nyala.ops  # noqa: F401 - its names fill the table
+    import nyala.ops
 
-    known = {class_name_of(name).lower(): function for name, function in graph.ops.items()}
-    return known.get(str(entry.get("class_name")).lower())
+    name = {class_name_of(name): name for name in graph.ops}.get(str(entry.get("class_name")), "")
+    function = getattr(nyala.ops, name) if name in nyala.ops.__all__ else graph.ops.get(name)
+    return function if _is_op(function) else None
+
+
+def _is_op(function: Any) -> bool:
+    """Whether files can refer to a function: losses, metrics and noise are recorded like ops, but files know no such."""
+    module = getattr(function, "__module__", None) or ""
+    return module.startswith(("nyala.ops.", "nyala.activations")) and function.__name__ in graph.ops
+
+
+def call_parameters(name: str, function: Callable[..., Any]) -> list[str]:
+    """Which parameters of an op a file keeps with the call; the others are its config."""
+    if name in _IN_CALL:
+        return _IN_CALL[name].split()
+    return [p.name for p in signature_of(function).parameters.values() if "Tensor" in str(p.annotation)]
 
 
 # ---- Writing ----
@@ -69,7 +90,7 @@ def find_operation(entry: Mapping[str, Any]) -> Callable[..., Any] | None:
 def write_operation(call: FunctionCall) -> dict[str, Any]:
     """The names and the config of a recorded call of an op, for an entry of a graph's config."""
     name = getattr(call.function, "__name__", type(call.function).__name__)
-    if graph.ops.get(name) is not call.function:
+    if not _is_op(call.function):
         raise ValueError(
             f"The graph calls `{name}` in `{call.name}`, which is not an op of `nyala.ops`, so a file cannot refer to "
             "it. Call the op of `nyala.ops` that does the same, or put the call into a layer of your own."
@@ -92,6 +113,7 @@ def call_arguments(call: FunctionCall) -> tuple[list[Any], dict[str, Any]]:
 def _split(call: FunctionCall) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     node = call.inbound_nodes[0]
     signature = signature_of(call.function)
+    of_call = call_parameters(call.function.__name__, call.function)
     bound = signature.bind(*node.args, **node.kwargs)
     bound.apply_defaults()
     tensors: list[Any] = []
@@ -101,7 +123,9 @@ def _split(call: FunctionCall) -> tuple[list[Any], dict[str, Any], dict[str, Any
         parameter = signature.parameters[name]
         if parameter.kind is parameter.VAR_POSITIONAL:
             tensors.extend(value)
-        elif "Tensor" in str(parameter.annotation):
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            symbolic.update(value)
+        elif name in of_call:
             tensors.append(value)
         elif any_symbolic([value]):
             symbolic[name] = value
@@ -130,7 +154,7 @@ def bind_call(
     unknown = {name for name, value in given.items() if name not in signature.parameters and value not in (None, False)}
     if unknown:
         raise ValueError(f"The operation `{call.name}` in the config takes no argument {sorted(unknown)[0]!r}.")
-    if call.function is graph.ops.get("get_item"):
+    if call.function.__name__ == "get_item":
         args = [args[0], _tuples(args[1])]  # x[0, 1], which JSON makes x[[0, 1]]
     rest = list(args)
     bound = inspect.BoundArguments(signature, {})  # pyright: ignore[reportArgumentType]

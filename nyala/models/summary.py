@@ -45,7 +45,11 @@ def _table(model: Any, expand_nested: bool, show_trainable: bool, layer_range: A
     if show_trainable:
         table.add_column("Trainable", justify="center")
     for operation, depth in _rows(model, expand_nested, layer_range):
-        cells = ["   " * depth + f"{operation.name} ({_type_name(operation)})", _shape(operation), _parameters(operation)]
+        cells = [
+            "   " * depth + f"{operation.name} ({_type_name(operation)})",
+            _shape(operation),
+            _parameters(operation),
+        ]
         if connected:
             cells.append(_sources(operation, model))
         if show_trainable:
@@ -87,7 +91,9 @@ def _is_branched(model: Any) -> bool:
     operations = getattr(model, "operations", None)
     if operations is None:
         return False
-    return any(len(node.input_tensors) > 1 or len(op.inbound_nodes) > 1 for op in operations for node in op.inbound_nodes)
+    return any(
+        len(node.input_tensors) > 1 or len(op.inbound_nodes) > 1 for op in operations for node in op.inbound_nodes
+    )
 
 
 def _shape(operation: Operation) -> str:

@@ -102,7 +102,9 @@ class CompileLoss:
         targets = in_order(y_true, y_pred, self.keys, "y")
         weights = _spread(sample_weight, y_pred, self.keys, len(predictions))
         found = []
-        for place, (loss, true, pred, weight) in enumerate(zip(self.losses, targets, predictions, weights, strict=True)):
+        for place, (loss, true, pred, weight) in enumerate(
+            zip(self.losses, targets, predictions, weights, strict=True)
+        ):
             if loss is None or true is None:
                 continue
             check_shapes(true, pred, "loss", _name_of(loss))

@@ -251,7 +251,9 @@ class StreamedFeed(Feed):
             batch = self._next()
             if batch is None:
                 break
-            mine = [(tensor.static_shape(leaf), tensor.dtype_of(leaf)) for leaf in tree.flatten(batch) if leaf is not None]
+            mine = [
+                (tensor.static_shape(leaf), tensor.dtype_of(leaf)) for leaf in tree.flatten(batch) if leaf is not None
+            ]
             if shapes is not None and mine != shapes:
                 self.waiting.append(batch)
                 break

@@ -18,7 +18,10 @@ from nyala.training.feeds import DatasetFeed, Feed, ResidentFeed, StreamedFeed
 # Operations that XLA on a CPU runs far slower than TensorFlow's own kernels do, worst inside a loop.
 SLOW_IN_XLA_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatchNorm", "Cholesky", "Svd", "Qr", "FFT")
 # Operations that XLA cannot compile, or not with shapes known in advance.
-NOT_IN_XLA = ("PyFunc", "EagerPyFunc", "Iterator", "Lookup", "String", "Unique", "Where", "Sparse", "Ragged", "Print")
+NOT_IN_XLA = (
+    *("PyFunc", "EagerPyFunc", "Iterator", "Optional", "Lookup", "String", "Unique", "Where", "Ragged", "Print"),
+    *("SparseAdd", "SparseConcat", "SparseReorder", "SparseReshape", "SparseSlice", "SparseTensor", "SparseToDense"),
+)
 # Fewer steps than this do not earn back the seconds that XLA takes to compile.
 STEPS_WORTH_COMPILING = 1000
 
@@ -78,8 +81,10 @@ class Plan:
         keeps_outputs: bool,
         settings: Any,
         prepare: Callable[[Any], None],
+        reset: Callable[[], None],
     ) -> None:
         self.step, self.report, self.keeps_outputs = step, report, keeps_outputs
+        self.reset = reset  # forgets what metrics have seen
         self.settings = settings  # jit_compile, run_eagerly: what `compile` said
         self.prepare = prepare  # builds the model for batches of given specs, before anything is traced
         self.execution: Execution | None = None
@@ -96,20 +101,26 @@ class Plan:
         assert isinstance(feed, StreamedFeed)
         return self._run_streamed(feed, steps, total)
 
-    def one(self, batch: Any) -> Any:
-        """Run one step on one batch."""
+    def one(self, batch: Any, fresh: bool = False) -> Any:
+        """Run one step on one batch; `fresh` forgets first what the metrics have seen."""
         batch = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), batch)
         specs = _batch_specs(batch)
         self._settle(specs, 1)
         if self._mode() == "eager":
-            result = self.step(batch)
-            return self.report() if self.report else result
-        function = self._get(("one", _key(specs)), lambda: self._one_function(specs))
+            return self._one_step(batch, fresh)
+        function = self._get(("one", fresh, _key(specs)), lambda: self._one_function(specs, fresh))
         return function(*_present(batch))
+
+    def _one_step(self, batch: Any, fresh: bool) -> Any:
+        if fresh:
+            self.reset()
+        return self._finished(self.step(batch))
 
     def _run_resident(self, feed: ResidentFeed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
         size = feed.batch_size
-        specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec([None, *a.shape[1:]], a.dtype), feed.arrays)
+        specs = tree.map_structure(
+            lambda a: None if a is None else tf.TensorSpec([None, *a.shape[1:]], a.dtype), feed.arrays
+        )
         self._settle(specs, total)
         if self._mode() == "eager":
             return self._eagerly([self._rows(feed, i) for i in range(first, first + steps)])
@@ -143,7 +154,9 @@ class Plan:
         chunk, count = feed.take(steps)
         if count == 0:
             return 0, None
-        batch_specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec([None, *a.shape[2:]], a.dtype), chunk)
+        batch_specs = tree.map_structure(
+            lambda a: None if a is None else tf.TensorSpec([None, *a.shape[2:]], a.dtype), chunk
+        )
         self._settle(batch_specs, total)
         if self._mode() == "eager":
             return self._eagerly([_batch_at(chunk, place) for place in range(count)])
@@ -152,7 +165,9 @@ class Plan:
         static = next(a.shape[1] for a in tree.flatten(chunk) if a is not None) if self._mode() == "xla" else None
         if static is not None and count < steps:
             return self._one_by_one([_batch_at(chunk, place) for place in range(count)])
-        specs = tree.map_structure(lambda a: None if a is None else tf.TensorSpec([None, static, *a.shape[2:]], a.dtype), chunk)
+        specs = tree.map_structure(
+            lambda a: None if a is None else tf.TensorSpec([None, static, *a.shape[2:]], a.dtype), chunk
+        )
         function = self._get(("streamed", _key(specs)), lambda: self._streamed_function(batch_specs, specs))
         return count, function(tf.constant(count, "int32"), *_present(chunk))
 
@@ -212,11 +227,10 @@ class Plan:
     def _finished(self, logs: Any) -> Any:
         return self.report() if self.report else logs
 
-    def _one_function(self, specs: Any) -> Any:
-        def one(*leaves: Any) -> Any:
-            return self._finished(self.step(_rebuilt(specs, leaves)))
-
-        return _concrete(one, _present(specs), compiled=False)
+    def _one_function(self, specs: Any, fresh: bool) -> Any:
+        return _concrete(
+            lambda *leaves: self._one_step(_rebuilt(specs, leaves), fresh), _present(specs), compiled=False
+        )
 
     def _resident_function(self, feed: ResidentFeed, specs: Any, static: int | None) -> Any:
         shuffled = feed.order is not None

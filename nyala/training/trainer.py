@@ -26,6 +26,7 @@ from nyala.training.feeds import (
 )
 from nyala.training.plans import Plan
 
+NOT_COMPILED = {"run_eagerly": False, "jit_compile": "auto", "steps_per_execution": 1}  # `predict` needs no more
 SECONDS_A_CHUNK = 0.2  # long enough to forget Python, short enough for a live display and Ctrl-C
 
 
@@ -267,7 +268,9 @@ class Trainer:
         return found
 
     def _tracks_loss(self) -> bool:
-        return self._compiled is not None and (self.loss is not None or bool(self.losses) or self._has_own("train_step"))  # type: ignore[attr-defined]
+        return self._compiled is not None and (
+            self.loss is not None or bool(self.losses) or self._has_own("train_step")
+        )  # type: ignore[attr-defined]
 
     def _own_metrics(self) -> list[Any]:
         """The metrics that layers own: those a subclass tracks itself."""
@@ -315,11 +318,15 @@ class Trainer:
         return self._plans[kind][1]
 
     def _make_plan(self, kind: str) -> Plan:
-        settings = self._compiled or Compiled({"run_eagerly": False, "jit_compile": "auto", "steps_per_execution": 1}, None, CompileMetrics(None, None))
+        settings = self._compiled or Compiled(NOT_COMPILED, None, CompileMetrics(None, None))
         if kind == "predict":
-            return Plan(self._overridable("predict_step"), None, True, settings, self._prepare(kind))
+            return Plan(
+                self._overridable("predict_step"), None, True, settings, self._prepare(kind), self.reset_metrics
+            )
         if self._has_own(f"{kind}_step", "compute_metrics", "get_metrics_result"):
-            return Plan(self._overridable(f"{kind}_step"), None, False, settings, self._prepare(kind))
+            return Plan(
+                self._overridable(f"{kind}_step"), None, False, settings, self._prepare(kind), self.reset_metrics
+            )
         run = self._learn if kind == "train" else self._judge
 
         def step(data: Any) -> dict[str, Any]:
@@ -329,7 +336,7 @@ class Trainer:
             return {}
 
         # The values of the metrics are asked for once a chunk, not once a step.
-        return Plan(step, self.get_metrics_result, False, settings, self._prepare(kind))
+        return Plan(step, self.get_metrics_result, False, settings, self._prepare(kind), self.reset_metrics)
 
     def _overridable(self, name: str) -> Callable[[Any], Any]:
         method = getattr(type(self), name)
@@ -424,7 +431,9 @@ class Trainer:
         from nyala.training.feeds import as_arrays, is_arrays
 
         if not is_arrays(x):
-            raise ValueError(f"validation_split needs arrays to split, but x is a {type(x).__name__}; pass validation_data.")
+            raise ValueError(
+                f"validation_split needs arrays to split, but x is a {type(x).__name__}; pass validation_data."
+            )
         data = (as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight"))
         (x, y, sample_weight), held_out = split_rows(data, fraction)
         return x, y, sample_weight, held_out if validation_data is None else validation_data
@@ -449,7 +458,14 @@ class Trainer:
             feed.start_epoch()
 
     def _run_epoch(
-        self, plan: Plan, feed: Feed, steps: int | None, total: int | None, callbacks: CallbackList, kind: str, epoch: int = 0
+        self,
+        plan: Plan,
+        feed: Feed,
+        steps: int | None,
+        total: int | None,
+        callbacks: CallbackList,
+        kind: str,
+        epoch: int = 0,
     ) -> Any:
         """Run the steps of an epoch chunk by chunk; returns the last logs, or the outputs of all."""
         begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
@@ -476,7 +492,9 @@ class Trainer:
         if isinstance(feed, StreamedFeed):
             feed.end_epoch()
         if done == 0:
-            raise ValueError("The data is empty: its source gave no batch. A generator that ran once gives nothing again.")
+            raise ValueError(
+                "The data is empty: its source gave no batch. A generator that ran once gives nothing again."
+            )
         if steps is not None and done < steps and not self.stop_training:
             warnings.warn(
                 f"The data ended after {done} of {steps} batches; give a source that is long enough, call `.repeat()` on a "
@@ -539,7 +557,12 @@ class Trainer:
         return logs
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs for all rows of `x`, as NumPy arrays in the structure of the model's outputs."""
         feed = make_feed(x, batch_size=batch_size)
@@ -563,14 +586,14 @@ class Trainer:
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step of training on one batch; returns the loss and metrics so far."""
+        """One step of training on one batch; returns its loss and metrics."""
         self._require_compiled("training")
         if class_weight is not None:
             sample_weight = _class_weighted(y, sample_weight, class_weight)
         return self._on_batch("train", (x, y, sample_weight), return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The loss and metrics so far, with one more batch evaluated."""
+        """The loss and metrics of one batch."""
         self._require_compiled("evaluation")
         return self._on_batch("test", (x, y, sample_weight), return_dict)
 
@@ -586,7 +609,7 @@ class Trainer:
         x, y, sample_weight = data
         batch = trimmed((as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")))
         row_count(batch)
-        logs = _plain(self._plan(kind).one(batch))
+        logs = _plain(self._plan(kind).one(batch, fresh=True))
         values = list(logs.values())
         return logs if return_dict else values[0] if len(values) == 1 else values
 
@@ -632,7 +655,9 @@ def _steps_in_epoch(feed: Feed, given: int | None) -> int | None:
             raise ValueError(f"The number of steps is a positive integer, but got {given!r}.")
         return int(given) if not isinstance(feed, ResidentFeed) else min(int(given), feed.batches or 0)
     if getattr(feed, "infinite", False):
-        raise ValueError("The dataset has no end; say how many batches make an epoch with `steps_per_epoch` or `steps`.")
+        raise ValueError(
+            "The dataset has no end; say how many batches make an epoch with `steps_per_epoch` or `steps`."
+        )
     return feed.batches
 
 
@@ -676,5 +701,3 @@ def _class_weighted_batch(batch: tuple[Any, ...], class_weight: Mapping[int, flo
     matches = tf.equal(tf.cast(classes, "int64")[:, None], keys)
     given = tf.reduce_sum(tf.where(matches, tf.constant(list(class_weight.values()), tensor.floatx()), 0.0), -1)
     return x, y, tf.where(tf.reduce_any(matches, -1), given, 1.0)
-
-

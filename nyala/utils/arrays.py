@@ -28,7 +28,9 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     shape = labels.shape[:-1] if labels.ndim > 1 and labels.shape[-1] == 1 else labels.shape
     classes = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise ValueError(f"Class numbers go from 0 to {classes - 1} here, but x goes from {labels.min()} to {labels.max()}.")
+        raise ValueError(
+            f"Class numbers go from 0 to {classes - 1} here, but x goes from {labels.min()} to {labels.max()}."
+        )
     return (labels.reshape(*shape, 1) == np.arange(classes)).astype("float32")
 
 

@@ -36,6 +36,7 @@ class Row:
     atol: float = 1e-5
     gradient: bool = True  # whether gradients exist: not for integer inputs without weights
     dynamic: bool = True  # whether the layer takes inputs of unknown batch size
+    empty: bool = True  # whether the oracle takes an empty batch; ours always does
     xla: bool = True  # whether XLA on a CPU can compile it; the row says why not in a comment
 
     def __str__(self) -> str:

@@ -1,0 +1,93 @@
+"""Answers from a model that is not trained further: many rows in one call, and one row in a loop of calls."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.fit import FitRow, initial_weights, numbered
+from benchmarks.job import Inputs, Job, Run, peak_mb
+from benchmarks.rows import mlp
+
+Call = Callable[[np.ndarray], Any]
+
+
+@dataclass(frozen=True)
+class PredictRow:
+    """A model called on the same rows again and again; the answer is the sum of the outputs' sizes."""
+
+    name: str
+    what: str
+    of: FitRow  # whose model, data and initial weights
+    rows: int  # in one call
+    calls: int  # in one timed unit, whose time is divided by this
+    call: Callable[[Any], Call]  # a model through Keras's API -> the call
+    tolerance: float = 1e-4
+    repeats: int = 5
+    unit: str = "call"
+    answer: str = "sum of outputs"
+    contenders: tuple[str, ...] = tuple(CONTENDERS)
+
+    def inputs(self, generator: np.random.Generator) -> Inputs:
+        x, _ = self.of.data(generator, self.rows)
+        return {"x": x, **numbered(self.of.weights(generator))}
+
+    def run(self, job: Job) -> Run:
+        call = self.call_by_hand(job) if job.contender.front is None else self.call_front(job)
+        x = job.inputs["x"]
+        start = time.time()
+        answer = float(np.abs(np.asarray(call(x))).sum())
+        first_end = time.time()
+        return Run(
+            seconds=[self.time_calls(call, x) for _ in range(job.repeats)],
+            first=first_end - start,
+            ready=first_end - job.started,
+            answer=answer,
+            peak_mb=peak_mb(),
+        )
+
+    def time_calls(self, call: Call, x: np.ndarray) -> float:
+        start = time.perf_counter()
+        for _ in range(self.calls):
+            call(x)
+        return (time.perf_counter() - start) / self.calls
+
+    def call_front(self, job: Job) -> Call:
+        model = self.of.model(importlib.import_module(str(job.contender.front)))
+        model.set_weights(initial_weights(job.inputs))
+        return self.call(model)
+
+    def call_by_hand(self, job: Job) -> Call:
+        import tensorflow as tf
+
+        weights = [tf.Variable(weight) for weight in initial_weights(job.inputs)]
+        compiled = self.of.compiled or job.device == "gpu"
+        forward = tf.function(lambda x: self.of.forward(tf, weights, x), autograph=False, jit_compile=compiled)
+        return lambda x: forward(tf.constant(x)).numpy()
+
+
+def predict(model: Any) -> Call:
+    return lambda x: model.predict(x, verbose=0)
+
+
+def predict_on_batch(model: Any) -> Call:
+    return model.predict_on_batch
+
+
+def direct(model: Any) -> Call:
+    return lambda x: np.asarray(model(x))
+
+
+MLP = mlp.ROWS[0]
+ROWS = (
+    PredictRow("predict", "predict, 10,000 rows, MLP", MLP, rows=10_000, calls=5, call=predict),
+    PredictRow("predict_one", "predict, one row in a loop, MLP", MLP, rows=1, calls=40, call=predict),
+    PredictRow("predict_on_batch_one", "predict_on_batch, one row in a loop, MLP", MLP, 1, 100, predict_on_batch),
+    PredictRow("call_one", "model(x), one row in a loop, MLP", MLP, rows=1, calls=200, call=direct),
+)

@@ -1,0 +1,184 @@
+"""A dense layer between any axes, said as an Einstein sum."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nyala.core import config
+from nyala.core.engine import tf
+from nyala.core.layer import Layer
+
+
+class EinsumDense(Layer):
+    """A dense layer whose product is an Einstein sum: `output = activation(einsum(equation, input, W) + b)`.
+
+    `equation` is `"X,Y->Z"`, `"...X,Y->...Z"` or `"X...,Y->Z..."` with letters for X (input), Y (kernel W) and Z
+    (output). `output_shape` leaves out the batch; None in it means the input's size of that letter. `bias_axes` are
+    the letters of Z along which the bias varies.
+
+    Shapes: as the equation says. Raises ValueError for an equation of another form, and for sizes that contradict it.
+
+    Example:
+        >>> import numpy as np
+        >>> import nyala
+        >>> layer = nyala.layers.EinsumDense("abc,cd->abd", output_shape=(None, 8), bias_axes="d")
+        >>> layer(np.ones((2, 5, 3), "float32")).shape.as_list()
+        [2, 5, 8]
+    """
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: int | Sequence[int | None],
+        activation: Any = None,
+        bias_axes: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.equation = equation
+        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.activation = config.activations.get(activation or "linear")
+        self.bias_axes = bias_axes
+        self.kernel_initializer = config.initializers.get(kernel_initializer)
+        self.bias_initializer = config.initializers.get(bias_initializer)
+        self.kernel_regularizer = config.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = config.regularizers.get(bias_regularizer)
+        self.kernel_constraint = config.constraints.get(kernel_constraint)
+        self.bias_constraint = config.constraints.get(bias_constraint)
+
+    def build(self, input_shape: Any) -> None:
+        terms = parse(self.equation)
+        sizes = letter_sizes(terms, input_shape, self.partial_output_shape)
+        self.kernel = self.add_weight(
+            shape=tuple(sizes[letter] for letter in terms.kernel),
+            initializer=with_axes(self.kernel_initializer, terms),
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
+        )
+        self.bias = None
+        if self.bias_axes:
+            self.bias = self.add_weight(
+                shape=bias_shape(terms, sizes, self.bias_axes, len(input_shape)),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
+            )
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        outputs = tf.einsum(self.equation, inputs, self.kernel.value)
+        if self.bias is not None:
+            outputs += self.bias.value
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        terms = parse(self.equation)
+        sizes = letter_sizes(terms, input_shape, self.partial_output_shape)
+        left_out = len(input_shape) - len(terms.inputs)
+        named = tuple(sizes[letter] for letter in terms.outputs)
+        if terms.ellipsis == "before":
+            return (*input_shape[:left_out], *named)
+        return (*named, *input_shape[len(input_shape) - left_out :])
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"activity_regularizer": None, **super().get_config()}
+        return {**own, "output_shape": list(self.partial_output_shape)}
+
+
+class Terms(NamedTuple):
+    """The letters of an equation; `ellipsis` says on which side axes without letters stand: before, after, or ""."""
+
+    inputs: str
+    kernel: str
+    outputs: str
+    ellipsis: str
+
+
+_FORMS = {
+    "": r"([a-zA-Z]+),([a-zA-Z]+)->([a-zA-Z]+)",
+    "before": r"\.{3}([a-zA-Z]+),([a-zA-Z]+)->\.{3}([a-zA-Z]+)",
+    "after": r"([a-zA-Z]+)\.{3},([a-zA-Z]+)->([a-zA-Z]+)\.{3}",
+}
+
+
+def parse(equation: str) -> Terms:
+    """The terms of an equation; a ValueError where it has none of the three forms or a letter comes from nowhere."""
+    compact = equation.replace(" ", "")
+    for ellipsis, form in _FORMS.items():
+        match = re.fullmatch(form, compact)
+        if match:
+            terms = Terms(*match.groups(), ellipsis)
+            break
+    else:
+        raise ValueError(
+            f"The equation {equation!r} must have the form 'X,Y->Z', '...X,Y->...Z' or 'X...,Y->Z...', with letters "
+            "for X, Y and Z."
+        )
+    for letter in terms.outputs:
+        if letter not in terms.inputs + terms.kernel:
+            raise ValueError(f"In {equation!r} the output has {letter!r}, which neither the input nor the kernel has.")
+    for letter in terms.kernel:
+        if letter not in terms.inputs + terms.outputs:
+            raise ValueError(f"In {equation!r} the kernel has {letter!r}, which neither the input nor the output has.")
+    return terms
+
+
+def letter_sizes(terms: Terms, input_shape: Any, output_shape: Sequence[int | None]) -> dict[str, int | None]:
+    """The size of each letter; a ValueError where input and output contradict each other."""
+    rank, count = len(input_shape), len(terms.inputs)
+    if rank < count or (rank > count and not terms.ellipsis):
+        raise ValueError(f"The equation names {count} axes of the input, {terms.inputs!r}, but it has shape {input_shape}.")
+    before = terms.ellipsis == "before"
+    named = input_shape[rank - count :] if before else input_shape[:count]
+    sizes: dict[str, int | None] = dict(zip(terms.inputs, named))
+    # An output without an axis for the batch among its letters has a size for each letter, else for all but the first.
+    given = output_shape[-len(terms.outputs) :] if before else (None, *output_shape)[: len(terms.outputs)]
+    letters = terms.outputs[-len(given) :] if before else terms.outputs
+    if len(given) != len(letters):
+        raise ValueError(f"The equation names {len(letters)} axes of the output, but output_shape is {output_shape}.")
+    for letter, size in zip(letters, given):
+        known = sizes.get(letter)
+        if known is not None and size is not None and known != size:
+            raise ValueError(
+                f"The axis {letter!r} has size {known} in the input of shape {input_shape} but {size} in output_shape "
+                f"{tuple(output_shape)}."
+            )
+        sizes[letter] = known if size is None else size
+    return sizes
+
+
+def bias_shape(terms: Terms, sizes: dict[str, int | None], axes: str, rank: int) -> tuple[int | None, ...]:
+    """The shape of a bias that varies along `axes` and broadcasts against the output."""
+    for letter in axes:
+        if letter not in terms.outputs:
+            raise ValueError(f"bias_axes has {letter!r}, which is no axis of the output, {terms.outputs!r}.")
+    first = min(terms.outputs.index(letter) for letter in axes)
+    named = tuple(sizes[letter] if letter in axes else 1 for letter in terms.outputs[first:])
+    return named + (1,) * (rank - len(terms.inputs) if terms.ellipsis == "after" else 0)
+
+
+def with_axes(initializer: Any, terms: Terms) -> Any:
+    """An initializer that scales by fans told which axes of the kernel are summed over, and which go to the output."""
+    if getattr(initializer, "input_axes", 0) is not None:
+        return initializer
+    told = copy.copy(initializer)
+    told.input_axes = [place for place, letter in enumerate(terms.kernel) if letter not in terms.outputs]
+    told.output_axes = [place for place, letter in enumerate(terms.kernel) if letter in terms.outputs]
+    return told
+
+
+config.layers.add(EinsumDense)

@@ -1,0 +1,114 @@
+"""What losses ask of targets and predictions: floats, of one shape, wide enough to compute with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from nyala.core import config, tensor
+from nyala.core.engine import tf
+from nyala.core.graph import op
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EPSILON = 1e-7  # keeps logarithms and quotients finite
+
+
+def loss(*aliases: str) -> Callable[[F], F]:
+    """Make a formula on two tensors of one shape a loss that is found by its name and `aliases`."""
+
+    def decorate(formula: F) -> F:
+        @functools.wraps(formula)
+        def compute(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+            y_pred = as_float(y_pred)
+            y_true, y_pred = align(y_true, y_pred, formula.__name__)
+            values = formula(widen(y_true), widen(y_pred), *args, **kwargs)
+            return tf.cast(values, y_pred.dtype)
+
+        return config.losses.add(op(compute), *aliases)
+
+    return decorate
+
+
+def as_float(x: Any) -> Any:
+    """`x` as a tensor of floats: its own dtype where that is a float."""
+    return tensor.as_tensor(x, None if tensor.is_float(tensor.dtype_of(x)) else tensor.floatx())
+
+
+def widen(x: Any) -> Any:
+    """A float16 or bfloat16 tensor as float32: sums of squares and logarithms of 1e-7 need the room."""
+    return tf.cast(x, "float32") if x.dtype.size < 4 else x
+
+
+def align(y_true: Any, y_pred: Any, name: str) -> tuple[Any, Any]:
+    """Targets and predictions as tensors of one dtype and one shape; a ValueError where their shapes do not match.
+
+    `(n,)` and `(n, 1)` match, as do `(…, k)` and `(…, k, 1)`, and one number matches everything. Nothing else is
+    broadcast, because that turns a forgotten axis into a wrong loss.
+    """
+    y_true = tensor.as_tensor(y_true, y_pred.dtype)
+    if y_true.shape.rank is None or y_pred.shape.rank is None:
+        return tf.reshape(y_true, tf.shape(y_pred)), y_pred
+    if y_true.shape.rank == 0:
+        return tf.broadcast_to(y_true, tf.shape(y_pred)), y_pred
+    expected = y_true.shape, y_pred.shape
+    y_true, y_pred = same_rank(y_true, y_pred)
+    demand_equal_shapes(y_true, y_pred, name, *expected)
+    return y_true, y_pred
+
+
+def same_rank(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two tensors, one of which may have a last axis of size one too many: brought to one rank."""
+    surplus = one.shape.rank - other.shape.rank
+    if surplus == 1 and one.shape[-1] == 1:
+        return (one, other[:, None]) if other.shape.rank == 1 else (tf.squeeze(one, -1), other)
+    if surplus == -1 and other.shape[-1] == 1:
+        other, one = same_rank(other, one)
+    return one, other
+
+
+def demand_equal_shapes(y_true: Any, y_pred: Any, name: str, true_shape: Any = None, pred_shape: Any = None) -> None:
+    """A ValueError unless the shapes are equal; where only the run can tell, an InvalidArgumentError then."""
+    mine, theirs = tensor.static_shape(y_true), tensor.static_shape(y_pred)
+    message = (
+        f"`{name}` expected `y_true` and `y_pred` of one shape, but got {tuple(true_shape or mine)} and "
+        f"{tuple(pred_shape or theirs)}. Reshape one of them; nothing is broadcast."
+    )
+    if not tensor.shape_equal(mine, theirs):
+        raise ValueError(message)
+    if None in mine[1:] + theirs[1:]:
+        tf.debugging.assert_equal(tf.shape(y_true), tf.shape(y_pred), message)
+
+
+def class_axis(y_pred: Any, axis: int, name: str) -> int:
+    """`axis` counted from the front; a ValueError where `y_pred` has no such axis."""
+    rank = y_pred.shape.rank
+    if rank is None:
+        return axis
+    if not -rank <= axis < rank:
+        raise ValueError(f"`{name}` got axis={axis}, but `y_pred` of shape {tuple(y_pred.shape)} has {rank} axes.")
+    return axis % rank
+
+
+def class_numbers(y_true: Any, y_pred: Any, name: str) -> Any:
+    """`y_true` as an int64 class number for each row of `y_pred`; a ValueError where their shapes do not match."""
+    y_true = tf.cast(tensor.as_tensor(y_true), "int64")
+    if y_true.shape.rank is None or y_pred.shape.rank is None:
+        return tf.reshape(y_true, tf.shape(y_pred)[:-1])
+    shape = y_true.shape
+    if shape.rank == y_pred.shape.rank and shape[-1] == 1:
+        y_true = tf.squeeze(y_true, -1)
+    if not tensor.shape_equal(tensor.static_shape(y_true), tensor.static_shape(y_pred)[:-1]):
+        raise ValueError(
+            f"`{name}` expected `y_true` to hold one class number for each row of `y_pred`, but got the shapes "
+            f"{tuple(shape)} and {tuple(y_pred.shape)}. For one-hot targets use the loss without `sparse`."
+        )
+    return y_true
+
+
+def classes_last(x: Any, axis: int) -> Any:
+    """`x` with `axis`, counted from the front, moved to the end."""
+    if x.shape.rank is None or axis == x.shape.rank - 1:
+        return x
+    return tf.transpose(x, [*(i for i in range(x.shape.rank) if i != axis), axis])

@@ -1,0 +1,26 @@
+"""Operations: one function per op, all of them here and, by family, in `ops.numpy`, `ops.nn` and so on."""
+
+from __future__ import annotations
+
+from nyala.core.tensor import operators
+
+# ---- The families: add a line here and one below for each ----
+from nyala.ops import core, elementwise, nn, numpy
+from nyala.ops.core import *  # noqa: F403
+from nyala.ops.nn import *  # noqa: F403
+from nyala.ops.numpy import *  # noqa: F403
+
+__all__ = ["nn", "numpy"]
+__all__ += core.__all__
+__all__ += nn.__all__
+__all__ += numpy.__all__
+__all__.sort()
+
+# What Python's operators call on a KerasTensor or a Variable: the op of the same name.
+operators.update({name: getattr(numpy, name) for name in (
+    "add", "subtract", "multiply", "true_divide", "floor_divide", "mod", "power", "matmul",
+    "logical_and", "logical_or", "logical_xor", "logical_not",
+    "less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
+    "negative", "absolute", "round", "get_item", "reshape", "squeeze",
+)})  # fmt: skip
+operators["positive"] = elementwise.positive

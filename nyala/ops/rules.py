@@ -1,0 +1,153 @@
+"""What the ops share: how they read tensors, dtypes, shapes and axes."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from nyala.core.engine import tf
+from nyala.core.tensor import DTypeLike, Tensor, as_tensor, dtype_of, is_float, is_tensor_like, promote, result_type
+
+Axis = int | None
+Axes = int | Sequence[int] | None
+
+
+def tensor(x: Any) -> Tensor:
+    """`x` as a tensor: dense, sparse and ragged ones as they are, all else converted."""
+    return x if is_tensor_like(x) else as_tensor(x)
+
+
+# ---- Dtypes ----
+
+
+def as_float(x: Any) -> Tensor:
+    """`x` as a tensor of floats: floats and complex numbers keep their dtype, all else becomes `floatx()`."""
+    x = tensor(x)
+    return x if x.dtype.is_floating or x.dtype.is_complex else tf.cast(x, result_type(x.dtype.name, "float"))
+
+
+def as_wide_float(x: Any) -> Tensor:
+    """`x` as a tensor of floats, where int64 becomes float64."""
+    x = tensor(x)
+    return tf.cast(x, wide_float(x.dtype.name))
+
+
+def wide_float(dtype: str) -> str:
+    """The float that holds values of `dtype`: float64 for int64."""
+    return "float64" if dtype == "int64" else result_type(dtype, "float")
+
+
+def bool_to_int(x: Any) -> Tensor:
+    """`x` as a tensor, where booleans become int32."""
+    x = tensor(x)
+    return tf.cast(x, "int32") if x.dtype == "bool" else x
+
+
+def as_bool(x: Any) -> Tensor:
+    """`x` as a tensor of booleans: whether each value differs from zero."""
+    x = tensor(x)
+    return x if x.dtype == "bool" else tf.cast(x, "bool")
+
+
+def meet(*xs: Any) -> tuple[Tensor, ...]:
+    """The arguments in the dtype in which they meet as tensors: a Python number counts as int32 or `floatx()`."""
+    return promote(*map(tensor, xs))
+
+
+def promote_to_floats(*xs: Any) -> tuple[Tensor, ...]:
+    """The arguments in the one float dtype in which they meet; a Python number yields to a tensor."""
+    first = xs[0]
+    if all(isinstance(x, tf.Tensor) and x.dtype is first.dtype for x in xs) and first.dtype.is_floating:
+        return xs
+    dtype = result_type(*map(dtype_of, xs), "float")
+    return tuple(as_tensor(x, dtype) for x in xs)
+
+
+def meet_as_floats(*xs: Any) -> tuple[Tensor, ...]:
+    """As `meet`, where integers meet in `floatx()`."""
+    xs = tuple(map(tensor, xs))
+    dtype = result_type(*[x.dtype.name for x in xs], "float")
+    return tuple(tf.cast(x, dtype) for x in xs)
+
+
+def meet_as_wide_floats(*xs: Any) -> tuple[Tensor, ...]:
+    """As `meet`, where integers meet in `floatx()`, or in float64 if they need 64 bits."""
+    xs = tuple(map(tensor, xs))
+    dtype = wide_float(result_type(*[x.dtype.name for x in xs]))
+    return tuple(tf.cast(x, dtype) for x in xs)
+
+
+def widened(supported: Sequence[str], *xs: Tensor) -> tuple[Tensor, ...]:
+    """The tensors, of one dtype; whole numbers that TensorFlow's kernel does not know, in a wider dtype."""
+    dtype = xs[0].dtype.name
+    if dtype in supported:
+        return xs
+    wide = "int64" if dtype in ("uint32", "uint64") else "int32"
+    return tuple(tf.cast(x, wide) for x in xs)
+
+
+def sum_type(dtype: str) -> str:
+    """The dtype of sums of values of `dtype`: integers shorter than 32 bits need more room."""
+    if dtype in ("bool", "int8", "int16"):
+        return "int32"
+    return "uint32" if dtype in ("uint8", "uint16") else dtype
+
+
+def require_dtype(name: str, x: Tensor, allowed: str) -> None:
+    """Raise a TypeError where `x` holds neither of `allowed` (`"integers"` or `"floats"`)."""
+    good = x.dtype.is_integer if allowed == "integers" else is_float(x.dtype.name)
+    if not good:
+        raise TypeError(f"`{name}` takes {allowed}, but got a tensor of dtype {x.dtype.name}; cast it first.")
+
+
+def with_dtype(x: Tensor, dtype: DTypeLike) -> Tensor:
+    """`x` cast to `dtype`, or as it is where that is None."""
+    return x if dtype is None else as_tensor(x, dtype)
+
+
+# ---- Shapes and axes ----
+
+
+def dims(x: Tensor) -> list[Any]:
+    """The dimensions of `x`: a number where one is known, else a scalar tensor."""
+    static = x.shape.as_list()
+    if None not in static:
+        return static
+    dynamic = tf.shape(x)
+    return [dynamic[i] if size is None else size for i, size in enumerate(static)]
+
+
+def rank_of(x: Tensor) -> int:
+    """How many dimensions `x` has."""
+    rank = x.shape.rank
+    if rank is None:
+        raise ValueError("An op needs tensors of known rank; tell the rank with `tf.ensure_shape`.")
+    return rank
+
+
+def check_axis(name: str, axis: int, rank: int) -> int:
+    """`axis` counted from the front; a ValueError where a tensor of `rank` has no such axis."""
+    axis = operator.index(axis)
+    if not -rank <= axis < rank:
+        axes = f"its axes are {-rank} to {rank - 1}" if rank else "a scalar has no axes"
+        raise ValueError(f"`{name}` got axis={axis} for a tensor of rank {rank}, but {axes}.")
+    return axis % rank
+
+
+def check_axes(name: str, axis: Axes, rank: int) -> list[int]:
+    """The axes counted from the front, all of them for None; a ValueError for one that is not there or comes twice."""
+    if axis is None:
+        return list(range(rank))
+    if not isinstance(axis, Sequence):
+        return [check_axis(name, axis, rank)]
+    axes = [check_axis(name, one, rank) for one in axis]
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"`{name}` got axis={tuple(axis)}, which names the same axis twice.")
+    return axes
+
+
+def size_of_axes(x: Tensor, axes: Sequence[int]) -> Any:
+    """How many values lie along `axes` together."""
+    return math.prod(dims(x)[axis] for axis in axes)

@@ -1,0 +1,247 @@
+"""`.keras` files: an archive of three members, written whole or not at all, read with nothing taken on trust."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+import struct
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+FORMAT_VERSION = "3.15.1"  # the reference whose layout this is
+
+MAX_JSON = 64 << 20  # bytes of a config: a million layers would fit
+MAX_DEPTH = 200  # levels of brackets in a config
+MAX_INFLATED = 1 << 30  # bytes of weights that were compressed: these are unpacked in memory
+MAX_RATIO = 50  # what compression can honestly do to weights
+_CHUNK = 1 << 20
+
+# ---- Writing ----
+
+
+def path_of(filepath: Any) -> Path:
+    """A file's path; a ValueError for an address."""
+    text = os.fspath(filepath)
+    if not isinstance(text, str):
+        raise TypeError(f"A path is a string or a pathlib.Path, but got {filepath!r}.")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise ValueError(f"{text!r} is an address; only files can be read and written: download or upload it yourself.")
+    return Path(text)
+
+
+def may_write(path: Path, overwrite: bool) -> bool:
+    """Whether to write to `path`: asks where something is there; a FileExistsError where nobody can answer."""
+    if overwrite or not path.exists():
+        return True
+    if not (sys.stdin is not None and sys.stdin.isatty()):
+        raise FileExistsError(f"{path} exists already; pass overwrite=True to replace it.")
+    answer = ""
+    while answer not in ("y", "n"):
+        answer = input(f"{path} exists already. Replace it? [y/n] ").strip().lower()
+    return answer == "y"
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes the place of `path` once it is complete; until then the old one stays."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder.")
+    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(beside, "xb+") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name reach the disk too, where the system can be asked for it."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def metadata() -> dict[str, str]:
+    """What a file says about itself."""
+    return {"keras_version": FORMAT_VERSION, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+
+
+def write_archive(path: Path, config: Mapping[str, Any], write_weights: Callable[[Any], None]) -> None:
+    """Write a `.keras` file; `write_weights` gets an open file for the weights."""
+    members = {METADATA: json.dumps(metadata()), CONFIG: json.dumps(config)}
+    with atomic_write(path) as file, tempfile.TemporaryFile(dir=path.parent) as weights:
+        write_weights(weights)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, text in members.items():
+                archive.writestr(zipfile.ZipInfo(name), text)
+            size = weights.seek(0, os.SEEK_END)
+            weights.seek(0)
+            with archive.open(zipfile.ZipInfo(WEIGHTS), "w", force_zip64=size >= 1 << 31) as member:
+                shutil.copyfileobj(weights, member, _CHUNK)
+
+
+# ---- Reading ----
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[IO[bytes]]:
+    """The file at `path` open for reading; an error that says what is there instead where it is no file."""
+    try:
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    except FileNotFoundError:
+        hint = " It is a link that leads nowhere." if path.is_symlink() else ""
+        raise FileNotFoundError(f"There is no file {path}.{hint}") from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"{path} is a folder, not a file.") from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{path} is not a regular file.")
+        yield file
+
+
+class Archive:
+    """A `.keras` file open for reading: of its members only the three expected ones are looked at."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self.path, self._file = path, file
+        if file.read(8) == b"\x89HDF\r\n\x1a\n":
+            raise ValueError(f"{path} is an HDF5 file under the name of a `.keras` file; weights end in `.weights.h5`.")
+        self._size = file.seek(0, os.SEEK_END)
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no `.keras` file, or it is cut short: {error}.") from None
+
+    def config(self) -> dict[str, Any]:
+        """What the file says of the model."""
+        return self._json(CONFIG)
+
+    def metadata(self) -> dict[str, Any]:
+        """What the file says of itself."""
+        return self._json(METADATA)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        info = self._member(name, MAX_JSON)
+        with self._checked(name), self._zip.open(info) as member:
+            data = member.read(MAX_JSON + 1)
+        return read_json(data, f"{self.path}, member {name}")
+
+    def _member(self, name: str, limit: int | None = None) -> zipfile.ZipInfo:
+        found = [info for info in self._zip.infolist() if info.filename == name]
+        if len(found) != 1:
+            raise ValueError(f"{self.path} should hold one member {name!r}, but it holds {len(found)}.")
+        info = found[0]
+        if info.flag_bits & 1:
+            raise ValueError(f"The member {name!r} of {self.path} is encrypted.")
+        if limit is not None and info.file_size > limit:
+            raise ValueError(f"The member {name!r} of {self.path} is too large: {info.file_size:,} of {limit:,} bytes.")
+        return info
+
+    @contextmanager
+    def _checked(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError) as error:
+            raise ValueError(f"The member {name!r} of {self.path} is damaged: {error}.") from None
+
+    def weights(self) -> Any:
+        """The weights as a file open for reading, its checksum verified; stored ones are not copied."""
+        info = self._member(WEIGHTS)
+        with self._checked(WEIGHTS), self._zip.open(info) as member:
+            if info.compress_type == zipfile.ZIP_STORED:
+                while member.read(_CHUNK):
+                    pass  # reading to the end is what verifies the checksum
+                return io.BufferedReader(_Window(self._file, self._start_of(info), info.file_size))
+            if info.file_size > min(MAX_INFLATED, MAX_RATIO * max(info.compress_size, 1 << 20)):
+                raise ValueError(
+                    f"The weights in {self.path} claim to unpack from {info.compress_size:,} to {info.file_size:,} "
+                    "bytes, which is more than compressed weights may."
+                )
+            return io.BytesIO(member.read(info.file_size))
+
+    def _start_of(self, info: zipfile.ZipInfo) -> int:
+        """Where a member's bytes begin: behind its local header, whose length is in the header itself."""
+        self._file.seek(info.header_offset)
+        header = self._file.read(30)
+        start = (
+            info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        )
+        if start + info.file_size > self._size:
+            raise ValueError(f"{self.path} is cut short.")
+        return start
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Archive]:
+    """The `.keras` file at `path`, open for reading."""
+    with open_file(path) as file:
+        yield Archive(file, path)
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        self._file, self._start, self._size, self._place = file, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), max(0, self._size - self._place))
+        self._file.seek(self._start + self._place)
+        data = self._file.read(count)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def read_json(data: bytes, where: str) -> dict[str, Any]:
+    """The dict in JSON text; a ValueError that says `where` for anything else, or if it nests too deep."""
+    depth = 0
+    for token in _TOKENS.finditer(data):
+        first = data[token.start()]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"{where}: the JSON nests deeper than {MAX_DEPTH} levels.")
+    try:
+        found = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: this is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{where}: a dict is expected, but this is a {type(found).__name__}.")
+    return found

@@ -1,0 +1,523 @@
+"""Every op of `ops.numpy` against the oracle; the same eager, in graphs, under XLA and symbolic; and against NumPy."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optree
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from nyala.core.engine import tf
+from nyala.core.tensor import KerasTensor
+from nyala.ops import numpy as ops
+from tests.ops.numpy_rows import ROWS, WITHOUT_ORACLE, Case, bools, floats
+from tests.oracle import assert_close, keras
+
+# What XLA cannot compile on a CPU, and why.
+DATA_DECIDES = "the shape of the result depends on the data"
+XLA_CANNOT = {
+    "slogdet": "TensorFlow has no XLA kernel for LogMatrixDeterminant",
+    "unique": DATA_DECIDES,
+    "histogram": DATA_DECIDES,
+}
+SHAPE_DEPENDS_ON_DATA = ("bincount", "nonzero", "unique", "where")
+# Where the reference's symbolic shape or dtype is not that of its own eager result, or knows less than ours.
+SYMBOLIC_DIFFERS = {
+    **dict.fromkeys(("angle", "real", "imag"), "the reference calls the parts of complex numbers complex"),
+    "corrcoef": "the reference keeps the number of columns where there are as many rows as columns",
+    "cross": "the reference forgets `axisa` and `axis`, and raises for two vectors of 2 values",
+    "einsum": "the reference forgets that the one other operand knows the dimension",
+    **dict.fromkeys(("gcd", "lcm"), "the reference counts a Python number as int64"),
+    "ndim": "the rank is a number, of symbolic tensors too",
+    "rot90": "the reference exchanges the axes for every k",
+    "slogdet": "the reference drops the batch of the signs",
+    **dict.fromkeys(("nonzero", "where"), "the reference does not see one result for each axis"),
+}
+
+
+def leaves_of(tree: Any) -> list[Any]:
+    return optree.tree_leaves(tree, none_is_leaf=True)
+
+
+def is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray)
+
+
+def replace_arrays(case: Case, replace: Callable[[np.ndarray], Any]) -> Case:
+    """The case with `replace` called on each array."""
+    return optree.tree_map(lambda x: replace(x) if is_array(x) else x, case, none_is_leaf=True)
+
+
+def arrays_of(case: Case) -> list[np.ndarray]:
+    return [x for x in leaves_of(case) if is_array(x)]
+
+
+def fill(case: Case, values: list[Any]) -> Case:
+    """The case with `values` in place of its arrays."""
+    remaining = iter(values)
+    return replace_arrays(case, lambda _: next(remaining))
+
+
+def call(function: Callable[..., Any], case: Case) -> Any:
+    return function(*case.args, **case.kwargs)
+
+
+def numbers(tree: Any) -> list[Any]:
+    return [np.asarray(x) for x in leaves_of(tree)]
+
+
+def dtypes(tree: Any) -> list[str]:
+    return [
+        keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else type(x).__name__ for x in leaves_of(tree)
+    ]
+
+
+def gradients(function: Callable[..., Any], case: Case) -> Any:
+    """The gradients, by all float arrays, of a weighted sum of all float results."""
+    values = [tf.constant(x) for x in arrays_of(case)]
+    watched = [x for x in values if x.dtype.is_floating]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        results = [
+            y for y in leaves_of(call(function, fill(case, values))) if isinstance(y, tf.Tensor) and y.dtype.is_floating
+        ]
+        total = (
+            tf.add_n([tf.reduce_sum(tf.cast(y, "float64") * weights(y)) for y in results])
+            if results
+            else tf.constant(0.0)
+        )
+    found = tape.gradient(total, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return [tf.convert_to_tensor(gradient) for gradient in found]
+
+
+def ask(reference: Callable[..., Any], case: Case) -> tuple[Any, Any]:
+    """What the reference gives, and its gradients; None for these where it has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own
+        try:
+            return call(reference, case), gradients(reference, case)
+        except LookupError:
+            return call(reference, case), None
+
+
+def weights(y: Any) -> np.ndarray:
+    return np.cos(np.arange(int(np.prod(y.shape)))).reshape(y.shape)
+
+
+def test_every_op_has_a_row() -> None:
+    assert {*ROWS, *WITHOUT_ORACLE} == set(ops.__all__)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_value_dtype_and_gradient(name: str) -> None:
+    ours, reference = getattr(ops, name), getattr(keras.ops.numpy, name)
+    for number, case in enumerate(ROWS[name]):
+        actual, (expected, by_reference) = call(ours, case), ask(reference, case)
+        try:
+            assert_close(numbers(actual), numbers(expected), rtol=2e-5, atol=2e-6)
+            assert dtypes(actual) == dtypes(expected)
+            if by_reference is not None:
+                assert_close(gradients(ours, case), by_reference, rtol=1e-4, atol=1e-5)
+        except AssertionError as error:
+            raise AssertionError(f"case {number} of {name}, {case}: {error}") from error
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_graph_and_xla_equal_eager(name: str) -> None:
+    function = getattr(ops, name)
+    cases = [case for case in ROWS[name] if arrays_of(case)]
+    if not cases:
+        cases = ROWS[name]
+
+    def all_cases(values: list[list[Any]]) -> list[Any]:
+        return [leaves_of(call(function, fill(case, one))) for case, one in zip(cases, values, strict=True)]
+
+    values = [[tf.constant(x) for x in arrays_of(case)] for case in cases]
+    eager = all_cases(values)
+    assert_close(numbers(tf.function(all_cases)(values)), numbers(eager))
+    if name not in XLA_CANNOT:
+        cases, values = cases[::2], values[::2]  # what XLA compiles, it compiles for every shape
+        compiled = tf.function(all_cases, jit_compile=True)(values)
+        assert_close(numbers(compiled), numbers(all_cases(values)), rtol=2e-5, atol=2e-6)
+
+
+def symbols(case: Case, kind: type, unknown: bool) -> Case:
+    """The case with symbolic tensors for its arrays; of those of the highest rank the first dimension is unknown."""
+    rank = max((x.ndim for x in arrays_of(case)), default=0)
+
+    def symbol(x: np.ndarray) -> Any:
+        shape = (None, *x.shape[1:]) if unknown and x.ndim == rank and rank > 1 else x.shape
+        return kind(shape, x.dtype.name)
+
+    return replace_arrays(case, symbol)
+
+
+def specs(tree: Any) -> list[Any]:
+    return [
+        (tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) if hasattr(x, "shape") else x
+        for x in leaves_of(tree)
+    ]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_symbolic_shape_and_dtype(name: str) -> None:
+    ours, reference = getattr(ops, name), getattr(keras.ops.numpy, name)
+    for number, case in enumerate(ROWS[name]):
+        if not arrays_of(case):
+            continue
+        known = specs(call(ours, symbols(case, KerasTensor, unknown=False)))
+        eager = specs(call(ours, case))
+        for (shape, dtype), (eager_shape, eager_dtype) in zip(known, eager, strict=True) if name != "ndim" else ():
+            fits = len(shape) == len(eager_shape) and all(
+                a in (None, b) for a, b in zip(shape, eager_shape, strict=True)
+            )
+            assert (fits, dtype) == (True, eager_dtype), f"case {number} of {name}: symbolic {shape} {dtype}, {eager}"
+            assert None not in shape or name in SHAPE_DEPENDS_ON_DATA, f"case {number} of {name} lost {shape}"
+        if name in SYMBOLIC_DIFFERS:
+            continue
+        actual = specs(call(ours, symbols(case, KerasTensor, unknown=True)))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = specs(call(reference, symbols(case, keras.KerasTensor, unknown=True)))
+        except (AttributeError, IndexError, TypeError, ValueError):
+            continue  # the reference cannot say: mostly Python numbers among symbolic tensors
+        assert actual == expected, f"case {number} of {name}"
+
+
+@pytest.mark.parametrize("name", XLA_CANNOT)
+def test_xla_still_cannot(name: str) -> None:
+    case = ROWS[name][0]
+    values = [tf.constant(x) for x in arrays_of(case)]
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+        tf.function(lambda *values: call(getattr(ops, name), fill(case, list(values))), jit_compile=True)(*values)
+
+
+# ---- Dtypes ----
+
+DTYPES = ("bool", "uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+NUMBERS = {"a Python bool": True, "a Python int": 1, "a Python float": 1.0}
+ONE_TENSOR = [name for name, cases in ROWS.items() if not cases[0].args[1:] and not cases[0].kwargs]
+TWO_TENSORS = [
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "true_divide",
+    "divide_no_nan",
+    "floor_divide",
+    "mod",
+    "fmod",
+    "power",
+    "maximum",
+    "minimum",
+    "fmax",
+    "fmin",
+    "arctan2",
+    "hypot",
+    "logaddexp",
+    "logaddexp2",
+    "heaviside",
+    "nextafter",
+    "gcd",
+    "lcm",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "isclose",
+    "allclose",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "left_shift",
+    "right_shift",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
+    "ldexp",
+    "append",
+    "dot",
+    "inner",
+    "outer",
+    "kron",
+    "vdot",
+    "matmul",
+    "isin",
+    "correlate",
+]
+
+
+def dtype_or_error(function: Callable[..., Any], *args: Any) -> list[str] | None:
+    """The dtypes of the results, None where the call fails."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dtypes(function(*args))
+    except Exception:  # whatever the reference, or TensorFlow, says
+        return None
+
+
+@pytest.mark.parametrize("name", ONE_TENSOR)
+def test_dtypes_of_one_tensor(name: str) -> None:
+    for dtype, rank in itertools.product(DTYPES, (1, 2)):
+        x = tf.cast([1, 0, 1, 1], dtype) if rank == 1 else tf.cast([[1, 0], [1, 1]], dtype)
+        expected = dtype_or_error(getattr(keras.ops.numpy, name), x)
+        if expected is not None:
+            assert dtype_or_error(getattr(ops, name), x) == expected, f"{name} of {dtype}"
+    for what, number in NUMBERS.items():
+        expected = dtype_or_error(getattr(keras.ops.numpy, name), number)
+        if expected is not None and name not in ("bincount", "fliplr", "flipud", "tri"):
+            assert dtype_or_error(getattr(ops, name), number) == expected, f"{name} of {what}"
+
+
+@pytest.mark.parametrize("name", TWO_TENSORS)
+def test_dtypes_of_pairs(name: str) -> None:
+    values = {**{dtype: tf.cast([1, 1], dtype) for dtype in (*DTYPES, "uint16")}, **NUMBERS}
+    for one, x1 in values.items():
+        for other, x2 in values.items():
+            expected = dtype_or_error(getattr(keras.ops.numpy, name), x1, x2)
+            if expected is not None:
+                assert dtype_or_error(getattr(ops, name), x1, x2) == expected, f"{name} of {one} and {other}"
+
+
+# ---- Against NumPy: what the reference cannot answer ----
+
+
+def test_argpartition_puts_the_kth_value_in_its_place() -> None:
+    for x, kth, axis in ((floats(2, 5), 1, -1), (floats(5, 2), 2, 0), (floats(2, 5), -1, None)):
+        index = ops.argpartition(x, kth, axis).numpy()
+        picked = np.take_along_axis(x if axis is not None else x.ravel(), index, axis if axis is not None else 0)
+        place = np.sort(x, axis).take(kth, axis if axis is not None else 0)
+        assert_close(picked.take(kth, axis if axis is not None else 0), place)
+        assert_close(np.sort(index, axis if axis is not None else 0), np.sort(np.argsort(x, axis), axis or 0))
+
+
+def test_where_the_reference_departs_from_numpy() -> None:
+    infinite = np.array([np.inf, -np.inf, np.nan, 1.0], "float32")
+    assert_close(ops.isclose(infinite, infinite), np.isclose(infinite, infinite))
+    assert_close(ops.heaviside(infinite, 0.5), np.heaviside(infinite, np.float32(0.5)))
+    assert_close(ops.rot90(np.arange(6).reshape(2, 3), 2), np.rot90(np.arange(6).reshape(2, 3), 2))
+    assert_close(ops.round(np.array([15.0, 25.0]), -1), np.array([20.0, 20.0]))
+    assert_close(ops.argmax(np.array([-0.0, 0.0], "float32")), 0)
+
+
+def test_sinc_has_a_gradient_at_zero() -> None:
+    x = tf.constant([0.0, 0.5])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = ops.sinc(x)
+    assert_close(tape.gradient(y, x), np.array([0.0, -1.273239]))
+
+
+def test_vectorize() -> None:
+    x, y = floats(2, 3), floats(3)
+    assert_close(ops.vectorize(lambda a, b: a * b + 1)(x, y), x * y + 1)
+    assert_close(ops.vectorize(tf.reduce_sum, signature="(n)->()")(x), x.sum(-1), rtol=1e-5)
+    assert_close(ops.vectorize(lambda a, n: a**n, excluded={1})(x, 2), x**2, rtol=1e-5)
+    symbol = KerasTensor((None, 3))
+    assert ops.vectorize(lambda a: a + 1)(symbol).shape == (None, 3)
+    with pytest.raises(ValueError, match="does not describe 2 arguments"):
+        ops.vectorize(lambda a, b: a, signature="(n)->()")(x, y)
+
+
+MASK = np.array([True, False, True, True])
+KEYS = [
+    [0, 2],
+    np.array([[0, -1], [1, 2]]),
+    (slice(None), [2, 0]),
+    ([0, 1], [1, -1]),
+    ([[0], [1]], [1, 2]),
+    (slice(None), [0, 1], [1, 0]),
+    ([0, 1], slice(None), [1, 0]),
+    (0, slice(None), [1, 0]),
+    (..., [1, 0]),
+    (None, [1, 0], ...),
+    MASK,
+    (MASK, 1),
+    (slice(1, None), [True, False, True]),
+    (slice(None, None, -2), None, [0]),
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_keys_with_arrays_as_numpy_has_them(key: Any) -> None:
+    x = np.arange(24).reshape(4, 3, 2)
+    assert_close(ops.get_item(x, key), x[key])
+
+
+# ---- Errors ----
+
+WRONG_AXIS = {
+    "sum": lambda axis: ops.sum(floats(2, 3), axis),
+    "mean": lambda axis: ops.mean(floats(2, 3), axis),
+    "max": lambda axis: ops.max(floats(2, 3), axis),
+    "argmax": lambda axis: ops.argmax(floats(2, 3), axis),
+    "cumsum": lambda axis: ops.cumsum(floats(2, 3), axis),
+    "sort": lambda axis: ops.sort(floats(2, 3), axis),
+    "take": lambda axis: ops.take(floats(2, 3), 0, axis),
+    "take_along_axis": lambda axis: ops.take_along_axis(floats(2, 3), [[0]], axis),
+    "flip": lambda axis: ops.flip(floats(2, 3), axis),
+    "concatenate": lambda axis: ops.concatenate([floats(2, 3)], axis),
+    "split": lambda axis: ops.split(floats(2, 3), 1, axis),
+    "repeat": lambda axis: ops.repeat(floats(2, 3), 2, axis),
+    "squeeze": lambda axis: ops.squeeze(floats(2, 3), axis),
+    "moveaxis": lambda axis: ops.moveaxis(floats(2, 3), axis, 0),
+    "quantile": lambda axis: ops.quantile(floats(2, 3), 0.5, axis),
+    "nanvar": lambda axis: ops.nanvar(floats(2, 3), axis),
+    "diff": lambda axis: ops.diff(floats(2, 3), 1, axis),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_AXIS)
+def test_an_axis_out_of_range_is_named(name: str) -> None:
+    for axis in (2, -3):
+        with pytest.raises(ValueError, match=re.escape(f"`{name}` got axis={axis} for a tensor of rank 2")):
+            WRONG_AXIS[name](axis)
+
+
+ERRORS = [
+    (lambda: ops.sum(floats(2, 3), (0, 0)), ValueError, "names the same axis twice"),
+    (lambda: ops.max(floats(0, 3)), ValueError, "needs `initial`"),
+    (lambda: ops.gcd(floats(2), 3), TypeError, "takes integers"),
+    (lambda: ops.squeeze(floats(2, 3), 0), ValueError, "the size there is 2"),
+    (lambda: ops.split(floats(5), 2), ValueError, "`array_split`"),
+    (lambda: ops.pad(floats(3), 1, mode="edge"), ValueError, "mode='edge'"),
+    (lambda: ops.where(bools(2), 1), ValueError, "both x1 and x2"),
+    (lambda: ops.quantile(floats(3), 0.5, method="best"), ValueError, "method='best'"),
+    (lambda: ops.take(floats(3), [0.5]), TypeError, "whole numbers"),
+    (lambda: ops.searchsorted(floats(2, 2), 0.5), ValueError, "searches a vector"),
+    (lambda: ops.einsum("i", floats(2), wrong=1), TypeError, "no argument 'wrong'"),
+    (lambda: ops.diag(floats(2, 2, 2)), ValueError, "a vector or a matrix"),
+    (lambda: ops.view(floats(3), "float64"), ValueError, "multiple of 8"),
+    (lambda: ops.eye(2.0), TypeError, "N=2.0"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "kind", "message"), ERRORS, ids=[message for _, _, message in ERRORS])
+def test_errors_say_what_is_wrong(wrong: Callable[[], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=re.escape(message)):
+        wrong()
+
+
+def test_sparse_and_ragged_tensors() -> None:
+    dense = np.array([[0.0, 2.0], [3.0, 0.0]], "float32")
+    sparse = tf.sparse.from_dense(dense)
+    assert_close(ops.sum(sparse, axis=0), dense.sum(0))
+    assert_close(ops.mean(sparse), dense.mean())
+    assert_close(ops.matmul(sparse, dense), dense @ dense)
+    assert_close(ops.matmul(dense, sparse), dense @ dense)
+    assert_close(tf.sparse.to_dense(ops.matmul(sparse, sparse)), dense @ dense)
+    assert_close(tf.sparse.to_dense(ops.transpose(sparse)), dense.T)
+    assert_close(tf.sparse.to_dense(ops.concatenate([sparse, sparse], 1)), np.concatenate([dense, dense], 1))
+    ragged = tf.ragged.constant([[1.0, 4.0], [9.0]])
+    assert ops.sqrt(ragged).to_list() == [[1.0, 2.0], [3.0]]
+    assert ops.add(ragged, 1.0).to_list() == [[2.0, 5.0], [10.0]]
+
+
+# ---- Properties: as NumPy, on arrays that nobody chose ----
+
+# Sixteenths: sums and products of a few of them are exact, so NumPy and TensorFlow agree to the last digits.
+NICE = st.integers(-64, 64).map(lambda number: number / 16)
+SMALL = hnp.array_shapes(min_dims=1, max_dims=3, max_side=4)
+ARRAYS = hnp.arrays("float32", SMALL, elements=NICE)
+FEW = settings(max_examples=15, deadline=None, derandomize=True)
+
+
+@FEW
+@given(ARRAYS)
+def test_elementwise_as_numpy(x: np.ndarray) -> None:
+    for name in [
+        "abs",
+        "sign",
+        "square",
+        "exp",
+        "expm1",
+        "sin",
+        "cos",
+        "tanh",
+        "arctan",
+        "arcsinh",
+        "floor",
+        "ceil",
+        "trunc",
+        "round",
+        "cbrt",
+        "isfinite",
+    ]:
+        assert_close(getattr(ops, name)(x), getattr(np, name)(x), rtol=2e-5, atol=1e-5)
+
+
+@FEW
+@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3), st.data())
+def test_two_arrays_as_numpy(shapes: Any, data: Any) -> None:
+    x, y = (data.draw(hnp.arrays("float32", shape, elements=NICE)) for shape in shapes.input_shapes)
+    for name in [
+        "add",
+        "subtract",
+        "multiply",
+        "maximum",
+        "minimum",
+        "less",
+        "equal",
+        "greater_equal",
+        "hypot",
+        "arctan2",
+        "logaddexp",
+        "fmax",
+    ]:
+        assert_close(getattr(ops, name)(x, y), getattr(np, name)(x, y), rtol=2e-5, atol=1e-5)
+    nonzero = np.where(y == 0, np.float32(1), y)
+    for name in ["divide", "floor_divide", "mod", "fmod"]:
+        assert_close(getattr(ops, name)(x, nonzero), getattr(np, name)(x, nonzero), rtol=2e-5, atol=1e-5)
+
+
+@FEW
+@given(ARRAYS, st.data())
+def test_reductions_as_numpy(x: np.ndarray, data: Any) -> None:
+    axis = data.draw(st.one_of(st.none(), hnp.valid_tuple_axes(x.ndim, min_size=1)))
+    keepdims = data.draw(st.booleans())
+    for name in ["sum", "mean", "max", "min", "std", "var", "all", "any", "ptp", "median", "nansum", "nanmax", "prod"]:
+        expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
+        assert_close(getattr(ops, name)(x, axis=axis, keepdims=keepdims), expected, rtol=1e-4, atol=1e-4)
+
+
+@FEW
+@given(ARRAYS, st.data())
+def test_sorting_as_numpy(x: np.ndarray, data: Any) -> None:
+    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
+    assert_close(ops.sort(x, axis), np.sort(x, axis))
+    assert_close(ops.argsort(x, axis), np.argsort(x, axis, kind="stable"))
+    assert_close(ops.argmax(x, axis), np.argmax(x, axis))
+    assert_close(ops.cumsum(x, axis), np.cumsum(x, axis), rtol=1e-5, atol=1e-5)
+    values, index, inverse, counts = ops.unique(x, return_index=True, return_inverse=True, return_counts=True)
+    assert_close([values, index, counts], np.unique(x, return_index=True, return_counts=True))
+    assert_close(values.numpy()[inverse.numpy()], x)
+    assert_close(ops.searchsorted(np.sort(x.ravel()), x.ravel()), np.searchsorted(np.sort(x.ravel()), x.ravel()))
+
+
+@FEW
+@given(ARRAYS, st.data())
+def test_indexing_as_numpy(x: np.ndarray, data: Any) -> None:
+    key = data.draw(hnp.basic_indices(x.shape, allow_newaxis=True))
+    assert_close(ops.get_item(x, key), x[key])
+    key = data.draw(hnp.integer_array_indices(x.shape))
+    assert_close(ops.get_item(x, key), x[key])
+    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
+    size = x.shape[axis]
+    indices = data.draw(hnp.arrays("int32", (3,), elements=st.integers(-size, size - 1)))
+    assert_close(ops.take(x, indices, axis), np.take(x, indices, axis))
+    assert_close(ops.where(x > 0, x, -1.0), np.where(x > 0, x, np.float32(-1)))
+    assert_close(ops.nonzero(x), np.nonzero(x))
