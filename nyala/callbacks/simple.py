@@ -54,7 +54,9 @@ class TerminateOnNaN(Callback):
         True
     """
 
-    batch_interval = None
+    @property
+    def batch_interval(self) -> int | None:
+        return None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")

@@ -22,7 +22,7 @@ from nyala.core.tracking import to_snake_case
 C = TypeVar("C", bound="Configurable")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The parameters of a function, read once."""
     return inspect.signature(function)
@@ -35,6 +35,9 @@ class Configurable:
     """The base of whatever can be written to a file and made again: it remembers how it was constructed."""
 
     _arguments: dict[str, Any]
+
+    def __init__(self) -> None:
+        """A class without parameters needs no constructor of its own."""
 
     def __new__(cls: type[C], *args: Any, **kwargs: Any) -> C:
         """Note the arguments, before any constructor runs."""
@@ -191,6 +194,8 @@ def serialize(value: Any) -> Any:
         return value.item()
     if isinstance(value, _PLAIN):
         return value
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return serialize_object(value)
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
     if isinstance(value, Mapping):
@@ -204,8 +209,6 @@ def serialize(value: Any) -> Any:
         return {"class_name": "__bytes__", "config": {"value": value.decode("latin-1")}}
     if isinstance(value, np.ndarray):
         return {"class_name": "__numpy__", "config": {"value": value.tolist(), "dtype": value.dtype.name}}
-    if hasattr(value, "get_config"):
-        return serialize_object(value)
     if inspect.isfunction(value) or inspect.isbuiltin(value):
         return serialize_function(value)
     if hasattr(value, "as_list"):  # tf.TensorShape
@@ -273,14 +276,16 @@ def _mark_shared(value: Any, data: dict[str, Any]) -> None:
         _sharing.written[id(value)] = (value, data, len(_sharing.written))
 
 
-def serialize_function(function: Callable[..., Any]) -> dict[str, Any]:
-    """A function as its name; a ValueError for a lambda, which has none."""
+def serialize_function(function: Callable[..., Any]) -> Any:
+    """A function as its name, plain for an activation of ours; a ValueError for a lambda, which has none."""
     if function.__name__ == "<lambda>":
         raise ValueError(
             "A lambda has no name under which a file could refer to it; write it as a function with `def` and "
             "register that with `saving.register_keras_serializable()`."
         )
     name = registered_name(function)
+    if activations.entries.get(name) is function:
+        return name
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
 

@@ -27,7 +27,7 @@ class CallContext:
     """What an outermost call hands down to the calls inside it."""
 
     def __init__(self) -> None:
-        self.training: bool | None = None
+        self.training: Any = None  # True, False or, in a graph, a tensor
 
 
 class _Current(threading.local):
@@ -73,7 +73,7 @@ class CallSignature:
         return named
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def call_signature(cls: type[Layer]) -> CallSignature:
     """The call signature of a layer class."""
     return CallSignature(cls.call)
@@ -334,7 +334,7 @@ class Layer(Operation, Trackable):
 
     def add_weight(
         self,
-        shape: Sequence[int] | None = None,
+        shape: Any = None,
         initializer: Any = None,
         dtype: Any = None,
         trainable: bool = True,
@@ -349,16 +349,16 @@ class Layer(Operation, Trackable):
         dtype = tensor.standardize_dtype(dtype or self.variable_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if tensor.is_float(dtype) else "zeros"
-        shape = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        if any(size is None or size < 0 for size in shape):
+        sizes: tuple[Any, ...] = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
+        if any(size is None or size < 0 for size in sizes):
             raise ValueError(
-                f"`{current_path() or self.name}` cannot create the weight {name!r} of shape {shape}: each size must be "
+                f"`{current_path() or self.name}` cannot create the weight {name!r} of shape {sizes}: each size must be "
                 "known. Give the last axis of its input a size."
             )
         with path_scope(current_path() or self._path or self.name):
             variable = Variable(
-                config.initializers.get(initializer),
-                shape=shape,
+                initializer if hasattr(initializer, "__array__") else config.initializers.get(initializer),
+                shape=sizes,
                 dtype=dtype,
                 trainable=trainable,
                 autocast=autocast,
@@ -655,7 +655,7 @@ def _built(build: Callable[..., Any]) -> Callable[..., Any]:
 Layer.build = _built(Layer.build)  # type: ignore[method-assign]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def graph_ready(function: Callable[..., Any]) -> Callable[..., Any]:
     """A user's function with `if`, `for` and `while` on tensors turned into graph operations."""
     try:

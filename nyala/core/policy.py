@@ -42,7 +42,7 @@ class DTypePolicy(Configurable):
                 cast._keras_history, cast.node = x._keras_history, x.node
                 mask = getattr(x, "_keras_mask", None)
                 if mask is not None:
-                    cast._keras_mask = mask
+                    setattr(cast, "_keras_mask", mask)  # noqa: B010 - tensors of any kind may carry one
                 return cast
             return x
         if not tensor.is_tensor_like(x):

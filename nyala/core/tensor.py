@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from nyala.core.settings import floatx
 
 Tensor = Any  # a tf.Tensor, a KerasTensor, a Variable, or what TensorFlow turns into a tensor
 DTypeLike = Any  # "float32", tf.float32, np.float32, float, …
-Shape = tuple[Union[int, None], ...]
+Shape = tuple[int | None, ...]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
@@ -32,10 +32,8 @@ def standardize_dtype(dtype: DTypeLike) -> str:
         return floatx()
     if isinstance(dtype, type) and dtype in _PYTHON_TYPES:
         return _PYTHON_TYPES[dtype]
-    if dtype == "int":
-        return "int32"
-    if dtype == "float":
-        return floatx()
+    if isinstance(dtype, str) and dtype in ("int", "float"):  # NumPy says that float64 == "float"
+        return "int32" if dtype == "int" else floatx()
     name = getattr(dtype, "name", None)
     if name not in DTYPES:
         try:
@@ -140,7 +138,7 @@ def shape_equal(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
     return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
-def size_of(shape: Sequence[int]) -> int:
+def size_of(shape: Sequence[Any]) -> int:
     """How many values a shape holds."""
     return math.prod(shape)
 

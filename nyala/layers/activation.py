@@ -183,7 +183,9 @@ class Softmax(Layer):
 
     def _check_mask(self, shape: Any, mask_shape: Any) -> None:
         tail = shape[max(shape.rank - mask_shape.rank, 0) :]
-        if len(mask_shape) > len(shape) or any(m not in (1, None, x) and x is not None for m, x in zip(mask_shape, tail)):
+        if len(mask_shape) > len(shape) or any(
+            m not in (1, None, x) and x is not None for m, x in zip(mask_shape, tail)
+        ):
             raise ValueError(
                 f"`{self.path}` got a mask of shape {tuple(mask_shape)}, which does not broadcast to inputs of shape "
                 f"{tuple(shape)}."

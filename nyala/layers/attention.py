@@ -177,6 +177,12 @@ class _Heads(Layer):
 
     dropout: float
     use_gate: bool
+    kernel_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    bias_regularizer: Any
+    kernel_constraint: Any
+    bias_constraint: Any
     sliding_window: int | None
     seed: int | None
 
@@ -225,9 +231,7 @@ class _Heads(Layer):
         window = None if self.sliding_window is None else window_mask(query, value, self.sliding_window)
         return all_of([*masks, causal_part, window])
 
-    def _weigh(
-        self, scores: Any, mask: Any, places: int, training: bool | None, asked: bool
-    ) -> tuple[Any, Any]:
+    def _weigh(self, scores: Any, mask: Any, places: int, training: bool | None, asked: bool) -> tuple[Any, Any]:
         """The weights that scores (…, T, S) lead to, before and after dropout; `places` axes are S.
 
         A query that may see nothing gets zeros where scores are asked for, dropout is on or there are more axes; else
@@ -306,7 +310,7 @@ class MultiHeadAttention(_Heads):
         self.key_dim = positive_integer(self, "key_dim", key_dim)
         self.value_dim = positive_integer(self, "value_dim", key_dim if value_dim is None else value_dim)
         self.last_axes = (output_shape,) if isinstance(output_shape, int) else output_shape and tuple(output_shape)
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.attention_axes: Any = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
 
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape

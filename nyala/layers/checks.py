@@ -36,7 +36,7 @@ def integer_tuple(layer: Layer, name: str, value: Any, length: int, allow_zero: 
     return tuple(int(v) for v in values)
 
 
-def fraction(layer: Layer, name: str, value: Any) -> float:
+def fraction(layer: Layer, name: str, value: Any) -> Any:
     """`value` where it lies in [0, 1]; a ValueError that names the layer and the argument where it does not."""
     if not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` of `{layer.name}` must be a number from 0 to 1, but got {value!r}.")

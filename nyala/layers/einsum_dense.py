@@ -121,7 +121,7 @@ def parse(equation: str) -> Terms:
     for ellipsis, form in _FORMS.items():
         match = re.fullmatch(form, compact)
         if match:
-            terms = Terms(*match.groups(), ellipsis)
+            terms = Terms(match[1], match[2], match[3], ellipsis)
             break
     else:
         raise ValueError(
@@ -141,7 +141,9 @@ def letter_sizes(terms: Terms, input_shape: Any, output_shape: Sequence[int | No
     """The size of each letter; a ValueError where input and output contradict each other."""
     rank, count = len(input_shape), len(terms.inputs)
     if rank < count or (rank > count and not terms.ellipsis):
-        raise ValueError(f"The equation names {count} axes of the input, {terms.inputs!r}, but it has shape {input_shape}.")
+        raise ValueError(
+            f"The equation names {count} axes of the input, {terms.inputs!r}, but it has shape {input_shape}."
+        )
     before = terms.ellipsis == "before"
     named = input_shape[rank - count :] if before else input_shape[:count]
     sizes: dict[str, int | None] = dict(zip(terms.inputs, named))

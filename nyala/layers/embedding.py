@@ -122,14 +122,22 @@ class ReversibleEmbedding(Embedding):
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
         super().__init__(
-            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, **kwargs
+            input_dim,
+            output_dim,
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+            mask_zero,
+            **kwargs,
         )
 
     def build(self, inputs_shape: Any = None) -> None:
         super().build(inputs_shape)
         if not self.tie_weights:
             self.reverse_embeddings = self.add_weight(
-                shape=(self.output_dim, self.input_dim), initializer=self.embeddings_initializer, name="reverse_embeddings"
+                shape=(self.output_dim, self.input_dim),
+                initializer=self.embeddings_initializer,
+                name="reverse_embeddings",
             )
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:

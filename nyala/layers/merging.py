@@ -1,257 +1,370 @@
-"""Layers that make one tensor of several."""
+"""Layers of several inputs: sums, products, extremes, concatenation, dot products."""
 
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.layer import Layer
+from nyala.core.tensor import Shape, promote, static_shape
+
+# ---- Element by element ----
 
 
 class Merge(Layer):
-    """The base of layers that combine tensors value by value; shapes broadcast, a missing rank is filled behind the batch."""
+    """What layers share that merge a list of inputs element by element; `merge` says how two become one.
+
+    Inputs of fewer axes get axes of size 1 behind the batch; sizes of 1 broadcast.
+    """
+
+    least: int = 1
+    most: int | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
-        if not isinstance(input_shape, list) or not isinstance(input_shape[0], (tuple, list)):
-            raise ValueError(f"`{self.path}` takes a list of tensors, but got one of shape {input_shape}.")
-        if len(input_shape) < self.least:
-            raise ValueError(f"`{self.path}` takes at least {self.least} tensors, but got {len(input_shape)}.")
-        batches = {shape[0] for shape in input_shape if shape} - {None}
-        if len(batches) > 1:
-            raise ValueError(f"`{self.path}` takes tensors of one batch size, but got the shapes {input_shape}.")
-        functools.reduce(self._broadcast, [tuple(shape[1:]) for shape in input_shape])
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to create; an empty list of inputs comes here without shapes, and `call` says what is wrong."""
 
-    least = 1
-
-    def _broadcast(self, one: Any, other: Any) -> Any:
-        if len(one) < len(other):
-            one, other = other, one
-        sizes = list(one[: len(one) - len(other)])
-        for a, b in zip(one[len(sizes) :], other, strict=True):
-            if a is not None and b is not None and a != b and 1 not in (a, b):
-                raise ValueError(f"`{self.path}` cannot combine rows of the shapes {one} and {other}.")
-            sizes.append(None if None in (a, b) and (a or b) in (None, 1) else max(a or 0, b or 0))
-        return tuple(sizes)
-
-    def call(self, inputs: Any) -> Any:
-        rank = max(x.shape.rank for x in inputs)
-        return self.merge([self._filled(x, rank) for x in inputs])
-
-    def _filled(self, x: Any, rank: int) -> Any:
-        for _ in range(rank - x.shape.rank):
-            x = tf.expand_dims(x, 1)
-        return x
-
-    def merge(self, inputs: list[Any]) -> Any:
-        """The combination of tensors of one rank."""
+    def merge(self, one: Any, other: Any) -> Any:
+        """Two tensors as one."""
         raise TypeError(f"{type(self).__name__} defines no `merge`.")
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        batches = {shape[0] for shape in input_shape}
-        rows = functools.reduce(self._broadcast, [tuple(shape[1:]) for shape in input_shape])
-        return (batches.pop() if len(batches) == 1 else None, *rows)
+    def call(self, inputs: Any) -> Any:
+        first, *others = self.aligned(inputs)
+        for other in others:
+            first = self.merge(first, other)
+        return first
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        masks = [mask for mask in previous_mask or [] if mask is not None]
-        # A place counts where any input has something there.
-        return functools.reduce(tf.logical_or, masks) if len(masks) == len(inputs) else None
+    def aligned(self, inputs: Any) -> list[Any]:
+        """The inputs checked, of one dtype and one rank."""
+        shapes = checked_list(self, inputs, self.least, self.most)
+        check_broadcast(self, shapes)
+        rank = max(map(len, shapes))
+        return [_with_axes(x, rank - x.shape.rank) for x in promote(*inputs)]
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """True where any input's mask is; None where an input has none."""
+        if mask is None:
+            return None
+        checked_masks(self, inputs, mask)
+        if any(m is None for m in mask):
+            return None
+        return functools.reduce(tf.logical_or, mask)
+
+
+def checked_list(layer: Layer, inputs: Any, least: int, most: int | None = None) -> list[Shape]:
+    """The shapes of the inputs; a ValueError where they are no list of `least` to `most` tensors."""
+    several = isinstance(inputs, (list, tuple))
+    if not several or len(inputs) < least or (most is not None and len(inputs) > most):
+        wanted = f"exactly {most}" if most == least else f"at least {least}"
+        got = f"{len(inputs)}" if several else f"one tensor of shape {static_shape(inputs)}"
+        raise ValueError(f"`{layer.path}` ({type(layer).__name__}) takes a list of {wanted} inputs, but got {got}.")
+    return [static_shape(x) for x in inputs]
+
+
+def checked_masks(layer: Layer, inputs: Any, masks: Any) -> None:
+    """A ValueError where masks and inputs are not two lists of one length."""
+    for name, value in (("inputs", inputs), ("mask", masks)):
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"`{layer.path}` computes the mask of a list, but `{name}` is {type(value).__name__}.")
+    if len(inputs) != len(masks):
+        raise ValueError(f"`{layer.path}` has {len(inputs)} inputs, but got {len(masks)} masks.")
+
+
+def check_broadcast(layer: Layer, shapes: Sequence[Shape]) -> None:
+    """A ValueError where inputs of `shapes` differ in their batch, or in other sizes that are not 1."""
+    rank = max(map(len, shapes))
+    batches = {shape[0] for shape in shapes if shape} - {None}
+    rows = [(1,) * (rank - len(shape)) + tuple(shape[1:]) for shape in shapes]
+    clash = any(len(set(column) - {1, None}) > 1 for column in zip(*rows))
+    if clash or len(batches) > 1:
+        raise ValueError(
+            f"`{layer.path}` ({type(layer).__name__}) merges inputs of one batch size whose other sizes are equal or 1, "
+            f"but got shapes {_listed(shapes)}."
+        )
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _with_axes(x: Any, count: int) -> Any:
+    """`x` with `count` axes of size 1 behind the batch."""
+    return x[(slice(None), *[None] * count)] if count and x.shape.rank else x
 
 
 class Add(Merge):
-    """The sum of the inputs.
+    """The sum of the inputs, element by element; sizes of 1 broadcast.
 
-    Shapes: [(N, …), (N, …), …] → (N, …), broadcast. Raises ValueError for shapes that do not.
+    Shapes: a list of (N, …) → (N, …). Raises ValueError for inputs that are no list, or whose shapes do not fit.
 
     Example:
         >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Add()([np.ones((1, 2)), np.ones((1, 2))]).numpy().tolist()
-        [[2.0, 2.0]]
+        >>> nyala.layers.Add()([np.array([1.0]), np.array([2.0]), np.array([3.0])]).numpy().tolist()
+        [6.0]
     """
 
-    def merge(self, inputs: list[Any]) -> Any:
-        return functools.reduce(tf.add, inputs)
+    def merge(self, one: Any, other: Any) -> Any:
+        return one + other
 
 
 class Subtract(Merge):
-    """The first input minus the second.
-
-    Shapes: [(N, …), (N, …)] → (N, …), broadcast. Raises ValueError for another number of inputs.
+    """The first of two inputs less the second, element by element; see `Add`.
 
     Example:
         >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Subtract()([np.ones((1, 2)), np.ones((1, 2))]).numpy().tolist()
-        [[0.0, 0.0]]
+        >>> nyala.layers.Subtract()([np.array([5.0]), np.array([2.0])]).numpy().tolist()
+        [3.0]
     """
 
-    least = 2
+    least, most = 2, 2
 
-    def merge(self, inputs: list[Any]) -> Any:
-        if len(inputs) != 2:
-            raise ValueError(f"`{self.path}` takes two tensors, but got {len(inputs)}.")
-        return inputs[0] - inputs[1]
+    def merge(self, one: Any, other: Any) -> Any:
+        return one - other
 
 
 class Multiply(Merge):
-    """The product of the inputs, value by value.
+    """The product of the inputs, element by element; see `Add`. What an input's mask leaves out counts as 1.
 
-    Shapes: [(N, …), (N, …), …] → (N, …), broadcast.
+    Where the masks of all inputs leave a place out, the output is zero.
 
     Example:
         >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Multiply()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).numpy().tolist()
-        [[6.0, 6.0]]
+        >>> nyala.layers.Multiply()([np.array([5.0]), np.array([2.0])]).numpy().tolist()
+        [10.0]
     """
 
-    def merge(self, inputs: list[Any]) -> Any:
-        return functools.reduce(tf.multiply, inputs)
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        inputs = self.aligned(inputs)
+        masks = [_for_factors(m, x) for m, x in zip(mask or [None] * len(inputs), inputs)]
+        product = math.prod(x if m is None else tf.where(m, x, tf.ones_like(x)) for m, x in zip(masks, inputs))
+        if any(m is None for m in masks):
+            return product
+        return tf.where(functools.reduce(tf.logical_or, masks), product, tf.zeros_like(product))
+
+
+def _for_factors(mask: Any, x: Any) -> Any:
+    """A mask (N, …) with axes of size 1 behind it, to the rank of `x`."""
+    return None if mask is None else tf.cast(mask, "bool")[(..., *[None] * (x.shape.rank - mask.shape.rank))]
 
 
 class Average(Merge):
-    """The mean of the inputs, value by value.
-
-    Shapes: [(N, …), (N, …), …] → (N, …), broadcast.
+    """The mean of the inputs, element by element; see `Add`.
 
     Example:
         >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Average()([np.zeros((1, 2)), np.ones((1, 2))]).numpy().tolist()
-        [[0.5, 0.5]]
+        >>> nyala.layers.Average()([np.array([5.0]), np.array([2.0])]).numpy().tolist()
+        [3.5]
     """
 
-    def merge(self, inputs: list[Any]) -> Any:
-        return functools.reduce(tf.add, inputs) / len(inputs)
+    def call(self, inputs: Any) -> Any:
+        inputs = self.aligned(inputs)
+        return sum(inputs[1:], inputs[0]) / len(inputs)
 
 
 class Maximum(Merge):
-    """The largest of the inputs, value by value.
-
-    Shapes: [(N, …), (N, …), …] → (N, …), broadcast.
+    """The largest of the inputs, element by element; see `Add`.
 
     Example:
         >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Maximum()([np.zeros((1, 2)), np.ones((1, 2))]).numpy().tolist()
-        [[1.0, 1.0]]
+        >>> nyala.layers.Maximum()([np.array([5.0]), np.array([2.0])]).numpy().tolist()
+        [5.0]
     """
 
-    def merge(self, inputs: list[Any]) -> Any:
-        return functools.reduce(tf.maximum, inputs)
+    def merge(self, one: Any, other: Any) -> Any:
+        return tf.maximum(one, other)
 
 
 class Minimum(Merge):
-    """The smallest of the inputs, value by value.
-
-    Shapes: [(N, …), (N, …), …] → (N, …), broadcast.
+    """The smallest of the inputs, element by element; see `Add`.
 
     Example:
         >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Minimum()([np.zeros((1, 2)), np.ones((1, 2))]).numpy().tolist()
-        [[0.0, 0.0]]
+        >>> nyala.layers.Minimum()([np.array([5.0]), np.array([2.0])]).numpy().tolist()
+        [2.0]
     """
 
-    def merge(self, inputs: list[Any]) -> Any:
-        return functools.reduce(tf.minimum, inputs)
+    def merge(self, one: Any, other: Any) -> Any:
+        return tf.minimum(one, other)
 
 
-class Concatenate(Merge):
+# ---- Along an axis ----
+
+
+class Concatenate(Layer):
     """The inputs one behind the other along `axis`.
 
-    Shapes: equal but for that axis. Raises ValueError where they are not.
+    Masks that have this axis are concatenated too, of others the output keeps what any input keeps; an input without
+    a mask keeps all.
+
+    Shapes: a list that agrees but for `axis` → the same with the sum of the sizes there. Raises ValueError where other
+    sizes differ, or the axis is missing.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> x = nyala.KerasTensor((None, 3))
-        >>> nyala.layers.Concatenate()([x, x]).shape
-        (None, 6)
+        >>> nyala.layers.Concatenate()([np.ones((2, 3)), np.ones((2, 4))]).shape.as_list()
+        [2, 7]
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
+        self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
-        if not isinstance(input_shape, list) or not input_shape or not isinstance(input_shape[0], (tuple, list)):
-            raise ValueError(f"`{self.path}` takes a list of tensors, but got one of shape {input_shape}.")
-        ranks = {len(shape) for shape in input_shape}
-        if len(ranks) > 1 or not -min(ranks) <= self.axis < min(ranks):
-            raise ValueError(f"`{self.path}` cannot join the shapes {input_shape} along axis {self.axis}.")
-        axis = self.axis % ranks.pop()
-        for place, sizes in enumerate(zip(*input_shape, strict=True)):
-            if place != axis and len(set(sizes) - {None}) > 1:
-                raise ValueError(
-                    f"`{self.path}` joins along axis {self.axis}, so all other sizes must agree, but got {input_shape}."
-                )
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to create."""
 
     def call(self, inputs: Any) -> Any:
-        return tf.concat(inputs, axis=self.axis)
+        shapes = checked_list(self, inputs, 1)
+        rank = max(map(len, shapes))
+        if not -rank <= self.axis < rank:
+            raise ValueError(
+                f"`{self.path}` concatenates along axis {self.axis}, which shape {shapes[0]} does not have."
+            )
+        rest = [tuple(size for axis, size in enumerate(shape) if axis != self.axis % rank) for shape in shapes]
+        clash = any(len(set(column) - {None}) > 1 for column in zip(*rest))
+        if clash or any(len(shape) != rank for shape in shapes):
+            raise ValueError(
+                f"`{self.path}` concatenates inputs that differ along axis {self.axis} only, but got shapes "
+                f"{_listed(shapes)}."
+            )
+        return tf.concat(promote(*inputs), self.axis)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        axis = self.axis % len(input_shape[0])
-        joined = [next((size for size in sizes if size is not None), None) for sizes in zip(*input_shape, strict=True)]
-        lengths = [shape[axis] for shape in input_shape]
-        joined[axis] = None if None in lengths else sum(lengths)
-        return tuple(joined)
-
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        if previous_mask is None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
             return None
-        rank = inputs[0].shape.rank if hasattr(inputs[0].shape, "rank") else len(inputs[0].shape)
-        parts = []
-        for x, mask in zip(inputs, previous_mask, strict=True):
-            if mask is None:
-                part = tf.ones_like(x, dtype="bool")
-            else:
-                while len(mask.shape) < rank:
-                    mask = tf.expand_dims(mask, -1)
-                part = tf.logical_and(mask, tf.ones_like(x, dtype="bool"))
-            parts.append(part)
-        return tf.reduce_all(tf.concat(parts, axis=self.axis), axis=-1)
+        checked_masks(self, inputs, mask)
+        if all(m is None for m in mask):
+            return None
+        rank = next(len(static_shape(m)) for m in mask if m is not None)
+        axis = self.axis % len(static_shape(inputs[0]))
+        whole = [_all_true(x, rank) if m is None else tf.cast(m, "bool") for m, x in zip(mask, inputs)]
+        return tf.concat(whole, axis) if axis < rank else functools.reduce(tf.logical_or, whole)
 
 
-def add(inputs: list[Any], **kwargs: Any) -> Any:
-    """`Add()(inputs)`."""
+def _all_true(x: Any, rank: int) -> Any:
+    """A mask for the first `rank` axes of `x` that lets everything by."""
+    return tf.cast(tf.ones_like(x[(slice(None),) * rank + (0,) * (len(static_shape(x)) - rank)]), "bool")
+
+
+class Dot(Layer):
+    """The dot products of two inputs along `axes`, row by row: one axis for both, or a pair; the batch is axis 0.
+
+    `normalize` divides both by their length along these axes first: cosine similarity.
+
+    Shapes: (N, A…, K, …) and (N, B…, K, …) → (N, A…, B…), where two vectors give (N, 1). Raises TypeError for axes that
+    are no integers, and ValueError where their sizes differ, one is the batch, or there are not two inputs.
+
+    Example:
+        >>> import numpy as np
+        >>> import nyala
+        >>> nyala.layers.Dot(axes=1)([np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]])]).numpy().tolist()
+        [[11.0]]
+    """
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        several = isinstance(axes, (list, tuple))
+        if not all(isinstance(axis, (int, np.integer)) for axis in (axes if several else [axes])):
+            raise TypeError(f"`axes` of `{self.name}` must be an integer or two of them, but got {axes!r}.")
+        if several and len(axes) != 2:
+            raise ValueError(f"`axes` of `{self.name}` must be an integer or two of them, but got {axes!r}.")
+        self.axes, self.normalize = axes, normalize
+        self.supports_masking = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to create."""
+
+    def call(self, inputs: Any) -> Any:
+        shapes = checked_list(self, inputs, 2, 2)
+        places = self._places(shapes)
+        pair = promote(*inputs)
+        if self.normalize:
+            pair = tuple(tf.math.l2_normalize(x, place) for x, place in zip(pair, places))
+        one, other = "nabcdefgh"[: len(shapes[0])], "npqrstuvw"[: len(shapes[1])]
+        one, other = one.replace(one[places[0]], "k"), other.replace(other[places[1]], "k")
+        rest = (one + other[1:]).replace("k", "")
+        products = tf.einsum(f"{one},{other}->{rest}", *pair)
+        return products if products.shape.rank > 1 else products[:, None]
+
+    def _places(self, shapes: Sequence[Shape]) -> list[int]:
+        """The axis of each input, from 1."""
+        axes = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
+        for axis, shape in zip(axes, shapes):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise ValueError(
+                    f"`{self.path}` multiplies along axis {axis}, but inputs of shape {shape} have axes 1 to "
+                    f"{len(shape) - 1} behind the batch."
+                )
+        places = [axis % len(shape) for axis, shape in zip(axes, shapes)]
+        sizes = {shape[place] for shape, place in zip(shapes, places)} - {None}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"`{self.path}` multiplies along axes {tuple(axes)} of one size, but got shapes {_listed(shapes)}."
+            )
+        return places
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return None
+
+
+# ---- As functions ----
+
+
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """The sum of `inputs`, as `Add` gives it."""
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs: list[Any], **kwargs: Any) -> Any:
-    """`Subtract()(inputs)`."""
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """The difference of two `inputs`, as `Subtract` gives it."""
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs: list[Any], **kwargs: Any) -> Any:
-    """`Multiply()(inputs)`."""
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """The product of `inputs`, as `Multiply` gives it."""
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs: list[Any], **kwargs: Any) -> Any:
-    """`Average()(inputs)`."""
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """The mean of `inputs`, as `Average` gives it."""
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs: list[Any], **kwargs: Any) -> Any:
-    """`Maximum()(inputs)`."""
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """The largest of `inputs`, as `Maximum` gives it."""
     return Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs: list[Any], **kwargs: Any) -> Any:
-    """`Minimum()(inputs)`."""
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """The smallest of `inputs`, as `Minimum` gives it."""
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs: list[Any], axis: int = -1, **kwargs: Any) -> Any:
-    """`Concatenate(axis)(inputs)`."""
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
+    """`inputs` one behind the other, as `Concatenate` lays them."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-for _layer in (Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate):
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """The dot products of two `inputs`, as `Dot` gives them."""
+    return Dot(axes=axes, **kwargs)(inputs)
+
+
+for _layer in (Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot):
     config.layers.add(_layer)

@@ -1,33 +1,124 @@
-"""Layers that bring values to mean zero and variance one."""
+"""Normalization layers: values brought to mean 0 and variance 1, over the batch, a row, groups of channels, …"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.layer import InputSpec, Layer
+from nyala.layers.checks import positive_integer
+from nyala.layers.windows import sizes
+from nyala.layers.wrappers import Wrapper
+
+WIDE = {"float16": "float32", "bfloat16": "float32"}  # short floats are too coarse for sums of squares
+FUSED = ("float16", "bfloat16", "float32")
+SMALLEST_FUSED_EPSILON = 1.001e-5  # cuDNN's
 
 
-class BatchNormalization(Layer):
-    """Each feature over the batch: `gamma · (x - mean) / sqrt(variance + epsilon) + beta`.
+def widened(x: Any) -> Any:
+    """`x` in a float that sums can be taken in."""
+    return tf.cast(x, WIDE.get(x.dtype.name, x.dtype.name))
 
-    In training, mean and variance are the batch's, and moving averages follow them (`moving = momentum · moving + (1 -
-    momentum) · batch`), which inference uses. Shapes: any → the same, features along `axis`. A frozen layer
-    (`trainable = False`) infers. Source: Ioffe and Szegedy, 2015.
+
+def normalized(x: Any, mean: Any, variance: Any, epsilon: float, gamma: Any, beta: Any) -> Any:
+    """`(x - mean) / sqrt(variance + epsilon) · gamma + beta`, with gamma and beta left out where they are None."""
+    factor = tf.math.rsqrt(variance + epsilon)
+    factor = factor if gamma is None else factor * gamma
+    shift = -mean * factor
+    return x * factor + (shift if beta is None else shift + beta)
+
+
+def checked_axes(layer: Layer, axis: int | Sequence[int], input_shape: Sequence[int | None]) -> list[int]:
+    """The axes as numbers from 0, sorted; a ValueError where the inputs lack one or do not know its size."""
+    rank = len(input_shape)
+    axes = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
+    if any(not -rank <= place < rank for place in axes):
+        raise ValueError(
+            f"`{layer.path}` normalizes along axis {axis}, which inputs of shape {tuple(input_shape)} do not have."
+        )
+    found = sorted({int(place) % rank for place in axes})
+    if any(input_shape[place] is None for place in found):
+        raise ValueError(
+            f"`{layer.path}` needs a known size on axis {axis}, but its inputs have shape {tuple(input_shape)}."
+        )
+    return found
+
+
+def checked_axis_argument(layer: Layer, axis: Any) -> Any:
+    """`axis` where it is an integer or a list of integers; a TypeError where not."""
+    several = isinstance(axis, (list, tuple)) and all(isinstance(place, (int, np.integer)) for place in axis)
+    if not several and not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"`axis` of `{layer.name}` must be an integer or a list of them, but got {axis!r}.")
+    return list(axis) if several else int(axis)
+
+
+class _ScaledAndShifted(Layer):
+    """What layers with a learned factor `gamma` and shift `beta` share."""
+
+    def _set_parameters(self, center: bool, scale: bool, **parts: Any) -> None:
+        self.center, self.scale = center, scale
+        tables = {
+            "initializer": config.initializers,
+            "regularizer": config.regularizers,
+            "constraint": config.constraints,
+        }
+        for name, value in parts.items():
+            setattr(self, name, tables[name.rpartition("_")[2]].get(value))
+        self.supports_masking = True
+
+    def _add_gamma_and_beta(self, shape: Sequence[int]) -> None:
+        self.gamma = self._add_part("gamma", shape) if self.scale else None
+        self.beta = self._add_part("beta", shape) if self.center else None
+
+    def _add_part(self, name: str, shape: Sequence[int]) -> Any:
+        return self.add_weight(
+            shape=shape,
+            initializer=getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            name=name,
+            autocast=False,
+        )
+
+    def _gamma_and_beta(self, dtype: Any, shape: Sequence[int]) -> tuple[Any, Any]:
+        """Both weights in `dtype`, laid out to broadcast; None for the one that is left out."""
+        return tuple(
+            None if weight is None else tf.reshape(tf.cast(weight.value, dtype), shape)
+            for weight in (self.gamma, self.beta)
+        )  # type: ignore[return-value]
+
+
+# ---- Over the batch ----
+
+
+class BatchNormalization(_ScaledAndShifted):
+    """Each channel with mean 0 and variance 1 over the batch: `gamma · (x - mean) / sqrt(variance + epsilon) + beta`.
+
+    In training, mean and variance are the batch's (of what the mask lets by), and the moving ones follow them:
+    `moving = moving · momentum + batch · (1 - momentum)`. In inference, or where `trainable` is False, the moving ones
+    count. `renorm` uses moving statistics in training too, within `renorm_clipping` (Ioffe, 2017); `synchronized` takes
+    the batch of all replicas.
+
+    Shapes: (N, …, C) → the same. Raises ValueError where `axis` is missing or of unknown size, and for unknown clippings.
+    Source: Ioffe and Szegedy, "Batch normalization", 2015.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.BatchNormalization()(nyala.KerasTensor((None, 8, 8, 3))).shape
-        (None, 8, 8, 3)
+        >>> x = np.array([[1.0], [3.0]], "float32")
+        >>> nyala.layers.BatchNormalization(epsilon=0.0)(x, training=True).numpy().tolist()
+        [[-1.0], [1.0]]
     """
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: int = -1,
         momentum: float = 0.99,
-        epsilon: float = 0.001,
+        epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -39,176 +130,185 @@ class BatchNormalization(Layer):
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
         renorm: bool = False,
-        renorm_clipping: Any = None,
+        renorm_clipping: Mapping[str, float] | None = None,
         renorm_momentum: float = 0.99,
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
-        self.momentum, self.epsilon = float(momentum), float(epsilon)
-        self.center, self.scale = center, scale
-        self.beta_initializer = config.initializers.get(beta_initializer)
-        self.gamma_initializer = config.initializers.get(gamma_initializer)
+        if isinstance(axis, (list, tuple)):
+            raise TypeError(f"`axis` of `{self.name}` must be one integer, but got {axis!r}.")
+        self.axis, self.momentum, self.epsilon = int(axis), momentum, epsilon
+        self.renorm, self.renorm_momentum, self.synchronized = renorm, renorm_momentum, synchronized
+        self.renorm_clipping = _checked_clipping(self, renorm_clipping) if renorm else renorm_clipping
         self.moving_mean_initializer = config.initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = config.initializers.get(moving_variance_initializer)
-        self.beta_regularizer = config.regularizers.get(beta_regularizer)
-        self.gamma_regularizer = config.regularizers.get(gamma_regularizer)
-        self.beta_constraint = config.constraints.get(beta_constraint)
-        self.gamma_constraint = config.constraints.get(gamma_constraint)
-        self.renorm, self.renorm_clipping, self.renorm_momentum = renorm, renorm_clipping, renorm_momentum
-        self.synchronized = synchronized
-        self.supports_masking = True
-        if not isinstance(self.axis, int):
-            raise ValueError(f"`axis` of `{self.name}` must be an integer, but got {axis!r}.")
-        if renorm_clipping and set(renorm_clipping) - {"rmax", "rmin", "dmax"}:
-            raise ValueError(f"`renorm_clipping` of `{self.name}` has the keys rmax, rmin and dmax: {renorm_clipping}.")
+        self._set_parameters(
+            center,
+            scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+        )
 
     def build(self, input_shape: Any) -> None:
-        rank = len(input_shape)
-        if not -rank <= self.axis < rank or input_shape[self.axis] is None:
-            raise ValueError(f"`{self.path}` needs a known size on axis {self.axis}, but got shape {input_shape}.")
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self._vector(input_shape, "gamma", self.gamma_initializer)
-            self.gamma.regularizer, self.gamma.constraint = self.gamma_regularizer, self.gamma_constraint
-        if self.center:
-            self.beta = self._vector(input_shape, "beta", self.beta_initializer)
-            self.beta.regularizer, self.beta.constraint = self.beta_regularizer, self.beta_constraint
-        self.moving_mean = self._vector(input_shape, "moving_mean", self.moving_mean_initializer, False)
-        self.moving_variance = self._vector(input_shape, "moving_variance", self.moving_variance_initializer, False)
+        (axis,) = checked_axes(self, self.axis, input_shape)
+        shape = (input_shape[axis],)
+        self._add_gamma_and_beta(shape)
+        self.moving_mean = self._add_moving("moving_mean", shape, self.moving_mean_initializer)
+        self.moving_variance = self._add_moving("moving_variance", shape, self.moving_variance_initializer)
         if self.renorm:
-            self.renorm_mean = self._vector(input_shape, "renorm_mean", self.moving_mean_initializer, False)
-            deviation = self._vector(input_shape, "renorm_stddev", self.moving_variance_initializer, False)
-            deviation.assign(tf.sqrt(self.moving_variance.value))
-            self.renorm_stddev = deviation
-        self.input_spec = InputSpec(ndim=rank, axes={self.axis: input_shape[self.axis]})
+            self.moving_stddev = self._add_moving("moving_stddev", shape, _root_of(self.moving_variance_initializer))
+            self.renorm_mean = self._add_moving("renorm_mean", shape, self.moving_mean_initializer)
+            self.renorm_stddev = self._add_moving("renorm_stddev", shape, _root_of(self.moving_variance_initializer))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: shape[0]})
+        self._channel_axis = axis
 
-    def _vector(self, input_shape: Any, name: str, initializer: Any, trainable: bool = True) -> Any:
-        shape = (input_shape[self.axis],)
-        return self.add_weight(shape=shape, name=name, initializer=initializer, trainable=trainable, autocast=False)
+    def _add_moving(self, name: str, shape: Sequence[int], initializer: Any) -> Any:
+        return self.add_weight(shape=shape, initializer=initializer, trainable=False, autocast=False, name=name)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        learning = bool(training) and self.trainable
-        axis = self.axis % inputs.shape.rank
-        fused = inputs.shape.rank == 4 and axis == 3 and mask is None and not self.renorm
-        if fused and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16):
-            return self._fused(inputs, learning)
-        return self._plain(inputs, learning, axis, mask)
-
-    def _fused(self, inputs: Any, learning: bool) -> Any:
-        """TensorFlow's kernel for images: one pass over the data."""
-        def single(variable: Any, otherwise: Any) -> Any:
-            return otherwise if variable is None else tf.cast(variable.value, "float32")
-
-        size = [inputs.shape[-1]]
-        nothing = tf.zeros([0])  # in training the kernel takes no statistics
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=single(self.gamma, tf.ones(size)),
-            offset=single(self.beta, tf.zeros(size)),
-            mean=nothing if learning else single(self.moving_mean, nothing),
-            variance=nothing if learning else single(self.moving_variance, nothing),
-            epsilon=self.epsilon,
-            is_training=learning,
-        )
-        if learning:
-            # The kernel gives the unbiased variance; the averages follow the biased one.
-            count = tf.cast(tf.size(inputs) // inputs.shape[-1], variance.dtype)
-            self._follow(mean, variance * (count - 1.0) / tf.maximum(count, 1.0))
-        return outputs
-
-    def _plain(self, inputs: Any, learning: bool, axis: int, mask: Any) -> Any:
-        x = tf.cast(inputs, "float32") if inputs.dtype in (tf.float16, tf.bfloat16) else inputs
-        others = [place for place in range(x.shape.rank) if place != axis]
-        mean, variance = tf.cast(self.moving_mean.value, x.dtype), tf.cast(self.moving_variance.value, x.dtype)
-        correction = None
-        if learning:
-            mean, variance = self._moments(x, others, mask)
-            if self.renorm:
-                correction = self._renormalized(mean, variance)
-            self._follow(mean, variance)
-        shape = [1] * x.shape.rank
-        shape[axis] = x.shape[axis]
-
-        def along(v: Any) -> Any:
-            return tf.reshape(tf.cast(v, x.dtype), shape)
-
-        outputs = (x - along(mean)) * along(tf.math.rsqrt(variance + self.epsilon))
-        if correction is not None:
-            outputs = outputs * along(correction[0]) + along(correction[1])
-        if self.gamma is not None:
-            outputs *= along(self.gamma.value)
-        if self.beta is not None:
-            outputs += along(self.beta.value)
+        training = bool(training) and self.trainable
+        if self._can_be_fused(inputs, mask if training else None, training):
+            return self._fused(inputs, training)
+        x = widened(inputs)
+        shape = [size if axis == self._channel_axis else 1 for axis, size in enumerate(x.shape)]
+        gamma, beta = self._gamma_and_beta(x.dtype, shape)
+        if not training:
+            mean, variance = (tf.cast(v.value, x.dtype) for v in (self.moving_mean, self.moving_variance))
+            outputs = normalized(x, tf.reshape(mean, shape), tf.reshape(variance, shape), self.epsilon, gamma, beta)
+            return tf.cast(outputs, inputs.dtype)
+        mean, variance = self._moments(x, mask)
+        if self.renorm:
+            gamma, beta = self._renormalized(mean, variance, gamma, beta, shape)
+        self._follow(mean, variance)
+        outputs = normalized(x, tf.reshape(mean, shape), tf.reshape(variance, shape), self.epsilon, gamma, beta)
         return tf.cast(outputs, inputs.dtype)
 
-    def _moments(self, x: Any, axes: list[int], mask: Any) -> tuple[Any, Any]:
-        """Mean and variance of the batch, over all replicas where `synchronized`, of what the mask keeps."""
-        if mask is None and not self._replicated():
-            return tf.nn.moments(x, axes)
-        weight = tf.ones_like(x) if mask is None else tf.cast(mask, x.dtype)
-        while weight.shape.rank < x.shape.rank:
-            weight = tf.expand_dims(weight, -1)
-        count, total = tf.reduce_sum(weight * tf.ones_like(x), axes), tf.reduce_sum(x * weight, axes)
-        squares = tf.reduce_sum(tf.square(x) * weight, axes)
-        if self._replicated():
-            context = tf.distribute.get_replica_context()
-            count, total, squares = context.all_reduce(tf.distribute.ReduceOp.SUM, [count, total, squares])
-            mean = tf.math.divide_no_nan(total, count)
-            return mean, tf.math.divide_no_nan(squares, count) - tf.square(mean)
-        epsilon = 1e-7
-        mean = total / (count + epsilon)
-        shape = [1 if place in axes else size for place, size in enumerate(x.shape)]
-        deviation = tf.square(x - tf.reshape(mean, [1 if s is None else s for s in shape]))
-        return mean, tf.reduce_sum(deviation * weight, axes) / (count + epsilon)
+    # -- TensorFlow's fused kernel: images, one pass --
 
-    def _replicated(self) -> bool:
+    def _can_be_fused(self, inputs: Any, mask: Any, training: bool) -> bool:
+        return (
+            inputs.shape.rank == 4
+            and self._channel_axis == 3
+            and inputs.dtype.name in FUSED
+            and mask is None
+            and not (training and (self.renorm or self.synchronized))
+            and self.epsilon >= SMALLEST_FUSED_EPSILON
+        )
+
+    def _fused(self, inputs: Any, training: bool) -> Any:
+        gamma, beta, mean, variance = (
+            tf.fill([inputs.shape[3]], tf.constant(neutral, "float32")) if v is None else tf.cast(v.value, "float32")
+            for v, neutral in (
+                (self.gamma, 1.0),
+                (self.beta, 0.0),
+                (self.moving_mean, 0.0),
+                (self.moving_variance, 1.0),
+            )
+        )
+        outputs = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=gamma,
+            offset=beta,
+            mean=tf.constant([]) if training else mean,
+            variance=tf.constant([]) if training else variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            # The kernel gives the variance of the population that the batch is a sample of, n / (n - 1) of the batch's.
+            count = tf.cast(tf.size(inputs) // inputs.shape[3], "float32")
+            self._follow(outputs.batch_mean, outputs.batch_variance * tf.maximum(count - 1, 1) / count)
+        return outputs.y
+
+    # -- Formulas: everything else --
+
+    def _moments(self, x: Any, mask: Any) -> tuple[Any, Any]:
+        axes = [axis for axis in range(x.shape.rank) if axis != self._channel_axis]
+        if mask is not None:
+            weights = tf.cast(mask, x.dtype)
+            weights = tf.reshape(weights, tf.concat([tf.shape(weights), [1] * (x.shape.rank - weights.shape.rank)], 0))
+            mean, variance = tf.nn.weighted_moments(x, axes, weights)
+        else:
+            mean, variance = tf.nn.moments(x, axes)
+        return self._over_replicas(mean, variance) if self.synchronized else (mean, variance)
+
+    def _over_replicas(self, mean: Any, variance: Any) -> tuple[Any, Any]:
         context = tf.distribute.get_replica_context()
-        return bool(self.synchronized and context is not None and context.num_replicas_in_sync > 1)
+        if context is None or context.num_replicas_in_sync == 1:
+            return mean, variance
+        both = context.all_reduce(tf.distribute.ReduceOp.MEAN, [mean, variance + tf.square(mean)])
+        return both[0], both[1] - tf.square(both[0])
+
+    def _renormalized(self, mean: Any, variance: Any, gamma: Any, beta: Any, shape: Sequence[int]) -> tuple[Any, Any]:
+        """`gamma · r` and `gamma · d + beta`: what moves the batch's statistics to the moving ones, within the clipping."""
+        limits = self.renorm_clipping or {}
+        deviation = tf.sqrt(variance + self.epsilon)
+        moving_mean, moving_deviation = (tf.cast(v.value, mean.dtype) for v in (self.renorm_mean, self.renorm_stddev))
+        r, d = deviation / moving_deviation, (mean - moving_mean) / moving_deviation
+        r = r if limits.get("rmax") is None else tf.minimum(r, limits["rmax"])
+        r = r if limits.get("rmin") is None else tf.maximum(r, limits["rmin"])
+        d = d if limits.get("dmax") is None else tf.clip_by_value(d, -limits["dmax"], limits["dmax"])
+        r, d = (tf.reshape(tf.stop_gradient(x), shape) for x in (r, d))
+        gamma, beta = (1 if gamma is None else gamma), (0 if beta is None else beta)
+        return gamma * r, gamma * d + beta
 
     def _follow(self, mean: Any, variance: Any) -> None:
-        """Move the moving averages towards the batch's."""
-        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            old = average.value
-            average.assign(old * self.momentum + tf.cast(value, old.dtype) * (1.0 - self.momentum))
-
-    def _renormalized(self, mean: Any, variance: Any) -> tuple[Any, Any]:
-        """Scale and shift that make the batch's statistics the running ones. Source: Ioffe, 2017."""
-        clip = self.renorm_clipping or {}
-        deviation = tf.sqrt(variance + self.epsilon)
-        r = tf.stop_gradient(deviation / self.renorm_stddev.value)
-        d = tf.stop_gradient((mean - self.renorm_mean.value) / self.renorm_stddev.value)
-        if clip.get("rmax") is not None:
-            r = tf.minimum(r, clip["rmax"])
-        if clip.get("rmin") is not None:
-            r = tf.maximum(r, clip["rmin"])
-        if clip.get("dmax") is not None:
-            d = tf.clip_by_value(d, -clip["dmax"], clip["dmax"])
-        for average, value in ((self.renorm_mean, mean), (self.renorm_stddev, deviation)):
-            old = average.value
-            average.assign(old * self.renorm_momentum + value * (1.0 - self.renorm_momentum))
-        return r, d
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
+        """Move the moving statistics towards those of the batch."""
+        mean, variance = tf.stop_gradient(mean), tf.stop_gradient(variance)
+        targets = [(self.moving_mean, mean, self.momentum), (self.moving_variance, variance, self.momentum)]
+        if self.renorm:
+            deviation = tf.sqrt(variance + self.epsilon)
+            targets += [
+                (self.moving_stddev, deviation, self.momentum),
+                (self.renorm_mean, mean, self.renorm_momentum),
+                (self.renorm_stddev, deviation, self.renorm_momentum),
+            ]
+        for moving, now, momentum in targets:
+            moving.assign(moving.value * momentum + tf.cast(now, moving.dtype) * (1 - momentum))
 
 
-class LayerNormalization(Layer):
-    """Each row over its features: `gamma · (x - mean) / sqrt(variance + epsilon) + beta`.
+def _checked_clipping(layer: Layer, clipping: Mapping[str, float] | None) -> dict[str, float]:
+    clipping = dict(clipping or {})
+    unknown = sorted(set(clipping) - {"rmax", "rmin", "dmax"})
+    if unknown:
+        raise ValueError(f"`renorm_clipping` of `{layer.name}` has rmax, rmin and dmax, but got {unknown[0]!r}.")
+    rmax, rmin, dmax = (clipping.get(name) for name in ("rmax", "rmin", "dmax"))
+    if rmax is not None and rmin is not None and rmax < rmin:
+        raise ValueError(f"`renorm_clipping` of `{layer.name}` has rmax {rmax} below rmin {rmin}.")
+    if dmax is not None and dmax < 0:
+        raise ValueError(f"`renorm_clipping` of `{layer.name}` has a negative dmax, {dmax}.")
+    return clipping
 
-    Shapes: any → the same; `axis` is one axis or several. Source: Ba et al., 2016.
+
+def _root_of(initializer: Any) -> Any:
+    return lambda shape, dtype=None: tf.sqrt(initializer(shape, dtype=dtype))
+
+
+# ---- Within a row ----
+
+
+class LayerNormalization(_ScaledAndShifted):
+    """Each row with mean 0 and variance 1 along `axis`: `gamma · (x - mean) / sqrt(variance + epsilon) + beta`.
+
+    gamma and beta have the sizes of `axis`, an integer or several. Shapes: (N, …) → the same.
+    Raises TypeError for an axis that is no integer and ValueError for one that is missing or of unknown size.
+    Source: Ba et al., "Layer normalization", 2016.
 
     Example:
         >>> import nyala
-        >>> nyala.layers.LayerNormalization()(nyala.KerasTensor((None, 8))).shape
-        (None, 8)
+        >>> nyala.layers.LayerNormalization(epsilon=0.0)([[1.0, 3.0]]).numpy().tolist()
+        [[-1.0, 1.0]]
     """
 
     def __init__(
         self,
         axis: int | Sequence[int] = -1,
-        epsilon: float = 0.001,
+        epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -219,68 +319,219 @@ class LayerNormalization(Layer):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        rms_scaling = kwargs.pop("rms_scaling", False)
+        self.rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
-        if isinstance(axis, (list, tuple)):
-            self.axis: Any = list(axis)
-        elif isinstance(axis, int):
-            self.axis = axis
-        else:
-            raise TypeError(f"`axis` of `{self.name}` must be an integer or a list of them, but got {axis!r}.")
-        self.epsilon, self.center, self.scale = epsilon, center, scale
-        self.rms_scaling = rms_scaling
-        self.beta_initializer = config.initializers.get(beta_initializer)
-        self.gamma_initializer = config.initializers.get(gamma_initializer)
-        self.beta_regularizer = config.regularizers.get(beta_regularizer)
-        self.gamma_regularizer = config.regularizers.get(gamma_regularizer)
-        self.beta_constraint = config.constraints.get(beta_constraint)
-        self.gamma_constraint = config.constraints.get(gamma_constraint)
-        self.supports_masking = True
+        self.axis = checked_axis_argument(self, axis)
+        self.epsilon = epsilon
+        self._set_parameters(
+            center,
+            scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+        )
 
     def build(self, input_shape: Any) -> None:
-        self.axis = self.axis if isinstance(self.axis, list) else [self.axis]
-        shape = tuple(input_shape[axis] for axis in self.axis)
-        self.gamma = self.beta = None
-        if self.scale or self.rms_scaling:
-            self.gamma = self.add_weight(
-                shape=shape,
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-                name="gamma",
-            )
-        if self.center and not self.rms_scaling:
-            self.beta = self.add_weight(
-                shape=shape,
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-                name="beta",
-            )
+        self._axes = checked_axes(self, self.axis, input_shape)
+        shape = [input_shape[axis] for axis in self._axes]
+        if self.rms_scaling:
+            self.gamma, self.beta = self._add_part("gamma", shape), None
+        else:
+            self._add_gamma_and_beta(shape)
 
     def call(self, inputs: Any) -> Any:
-        x = tf.cast(inputs, "float32") if inputs.dtype in (tf.float16, tf.bfloat16) else inputs
-        axes = [axis % x.shape.rank for axis in self.axis]
-        shape = [x.shape[place] if place in axes else 1 for place in range(x.shape.rank)]
-        mean, variance = tf.nn.moments(x, axes, keepdims=True)
-        if self.rms_scaling:
-            outputs = x * tf.math.rsqrt(variance + self.epsilon)
-        else:
-            outputs = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
-        if self.gamma is not None:
-            outputs *= tf.reshape(tf.cast(self.gamma.value, x.dtype), shape)
-        if self.beta is not None:
-            outputs += tf.reshape(tf.cast(self.beta.value, x.dtype), shape)
-        return tf.cast(outputs, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
+        x = widened(inputs)
+        shape = [size if axis in self._axes else 1 for axis, size in enumerate(x.shape)]
+        gamma, beta = self._gamma_and_beta(x.dtype, shape)
+        if self.rms_scaling:  # of old: divides by the variance about the mean
+            variance = tf.math.reduce_variance(x, self._axes, keepdims=True)
+            return tf.cast(x * tf.math.rsqrt(variance + self.epsilon) * gamma, inputs.dtype)
+        mean, variance = tf.nn.moments(x, self._axes, keepdims=True)
+        return tf.cast(normalized(x, mean, variance, self.epsilon, gamma, beta), inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
 
 
-for _layer in (BatchNormalization, LayerNormalization):
+class GroupNormalization(_ScaledAndShifted):
+    """Each group of channels of each row with mean 0 and variance 1; gamma and beta have one number a channel.
+
+    `groups` equal to the channels gives instance normalization, -1 stands for that; 1 takes all channels together.
+
+    Shapes: (N, …, C) → the same. Raises ValueError where `groups` does not divide C, or C is unknown.
+    Source: Wu and He, "Group normalization", 2018.
+
+    Example:
+        >>> import nyala
+        >>> nyala.layers.GroupNormalization(2, epsilon=0.0)([[[1.0, 3.0, 5.0, 9.0]]]).numpy().tolist()
+        [[[-1.0, 1.0, -1.0, 1.0]]]
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.groups, self.axis, self.epsilon = groups, axis, epsilon
+        self._set_parameters(
+            center,
+            scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+        )
+
+    def build(self, input_shape: Any) -> None:
+        (self._channel_axis,) = checked_axes(self, self.axis, input_shape)
+        channels = input_shape[self._channel_axis]
+        self.groups = channels if self.groups == -1 else self.groups
+        if self.groups <= 0 or channels % self.groups:
+            raise ValueError(
+                f"`{self.path}` makes {self.groups} groups, which {channels} channels (axis {self.axis} of inputs of "
+                f"shape {tuple(input_shape)}) do not divide into."
+            )
+        self._add_gamma_and_beta((channels,))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self._channel_axis: channels})
+
+    def call(self, inputs: Any) -> Any:
+        x, axis, shape = widened(inputs), self._channel_axis, sizes(inputs)
+        parts = [self.groups, inputs.shape[axis] // self.groups]
+        grouped = tf.reshape(x, [*shape[:axis], *parts, *shape[axis + 1 :]])  # (N, …, groups, C / groups, …)
+        layout = [*[1] * axis, *parts, *[1] * (inputs.shape.rank - axis - 1)]
+        axes = [place for place in range(1, inputs.shape.rank + 1) if place != axis]
+        mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
+        outputs = normalized(grouped, mean, variance, self.epsilon, *self._gamma_and_beta(x.dtype, layout))
+        return tf.cast(tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape), inputs.dtype)
+
+
+class RMSNormalization(Layer):
+    """`x / sqrt(mean(x²) + epsilon) · scale` along `axis`; scale has the sizes of `axis`.
+
+    Shapes: (N, …) → the same. Raises TypeError for an axis that is no integer and ValueError for one that is missing.
+    Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    Example:
+        >>> import nyala
+        >>> nyala.layers.RMSNormalization()([[3.0, 3.0]]).numpy().tolist()
+        [[1.0, 1.0]]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis, self.epsilon = checked_axis_argument(self, axis), epsilon
+
+    def build(self, input_shape: Any) -> None:
+        self._axes = checked_axes(self, self.axis, input_shape)
+        shape = [input_shape[axis] for axis in self._axes]
+        self.scale = self.add_weight(shape=shape, initializer="ones", autocast=False, name="scale")
+
+    def call(self, x: Any) -> Any:
+        wide = widened(x)
+        shape = [size if axis in self._axes else 1 for axis, size in enumerate(x.shape)]
+        factor = tf.math.rsqrt(tf.reduce_mean(tf.square(wide), self._axes, keepdims=True) + self.epsilon)
+        return tf.cast(wide * factor * tf.reshape(tf.cast(self.scale.value, wide.dtype), shape), x.dtype)
+
+
+class UnitNormalization(Layer):
+    """Each row with Euclidean length 1 along `axis`: `x / sqrt(sum(x²))`, zero where x is.
+
+    Shapes: (N, …) → the same. Raises TypeError for an axis that is no integer and ValueError for one that is missing.
+
+    Example:
+        >>> import nyala
+        >>> nyala.layers.UnitNormalization()([[3.0, 4.0]]).numpy().round(2).tolist()
+        [[0.6, 0.8]]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = checked_axis_argument(self, axis)
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        axes, rank = [self.axis] if isinstance(self.axis, int) else self.axis, inputs.shape.rank
+        if any(not -rank <= axis < rank for axis in axes):
+            raise ValueError(
+                f"`{self.path}` normalizes along axis {self.axis}, which inputs of {rank} dimensions lack."
+            )
+        return tf.math.l2_normalize(inputs, self.axis, 1e-12)
+
+
+# ---- Of weights ----
+
+
+class SpectralNormalization(Wrapper):
+    """A layer whose kernel is divided by its largest singular value in each training step.
+
+    The singular value is followed by power iteration: `v = normalize(u Wᵀ)`, `u = normalize(v W)`, `σ = v W uᵀ`.
+
+    Raises ValueError for a layer without `kernel` or `embeddings`, and where `power_iterations` is not positive.
+    Source: Miyato et al., "Spectral normalization for generative adversarial networks", 2018.
+
+    Example:
+        >>> import numpy as np
+        >>> import nyala
+        >>> layer = nyala.layers.SpectralNormalization(nyala.layers.Dense(2))
+        >>> layer(np.ones((4, 3), "float32"), training=True).shape.as_list()
+        [4, 2]
+    """
+
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.power_iterations = positive_integer(self, "power_iterations", power_iterations)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.kernel = getattr(self.layer, "kernel", None)
+        self.kernel = getattr(self.layer, "embeddings", None) if self.kernel is None else self.kernel
+        if self.kernel is None:
+            raise ValueError(
+                f"`{self.path}` normalizes the `kernel` or the `embeddings` of a layer, but "
+                f"{type(self.layer).__name__} `{self.layer.name}` has neither."
+            )
+        self.vector_u = self.add_weight(
+            shape=(1, self.kernel.shape[-1]), initializer="truncated_normal", trainable=False, name="vector_u"
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            self._normalize()
+        return self.layer(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.layer.compute_output_shape(input_shape)
+
+    def _normalize(self) -> None:
+        weights = tf.reshape(self.kernel.value, (-1, self.kernel.shape[-1]))
+        u = self.vector_u.value
+        for _ in range(self.power_iterations):
+            v = tf.math.l2_normalize(tf.matmul(u, weights, transpose_b=True))
+            u = tf.math.l2_normalize(tf.matmul(v, weights))
+        u, v = tf.stop_gradient(u), tf.stop_gradient(v)
+        sigma = tf.matmul(tf.matmul(v, weights), u, transpose_b=True)
+        self.vector_u.assign(u)
+        self.kernel.assign(self.kernel.value / tf.squeeze(sigma))
+
+
+for _layer in (
+    *(BatchNormalization, LayerNormalization, GroupNormalization),
+    *(RMSNormalization, UnitNormalization, SpectralNormalization),
+):
     config.layers.add(_layer)

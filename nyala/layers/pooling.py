@@ -43,6 +43,12 @@ class Pooling(Layer):
 
     def call(self, inputs: Any) -> Any:
         x = to_channels_last(inputs, self.data_format)
+        for size, window in zip(x.shape[1:-1], self.pool_size):
+            if self.padding == "valid" and size is not None and 0 < size < window:
+                raise ValueError(
+                    f"`{self.path}` pools windows of {self.pool_size}, which do not fit into inputs of shape "
+                    f"{tuple(inputs.shape)}. Use a smaller pool_size or padding='same'."
+                )
         pool = tf.nn.max_pool if self.pool == "MAX" else tf.nn.avg_pool
         outputs = pool(x, self.pool_size, self.strides, self.padding.upper())
         return from_channels_last(outputs, self.data_format)

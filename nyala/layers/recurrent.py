@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 from nyala.core import config, tree
@@ -10,6 +12,7 @@ from nyala.core.layer import InputSpec, Layer
 from nyala.core.tracking import path_scope, to_snake_case
 from nyala.core.variable import Variable
 from nyala.layers import recurrent_loops
+from nyala.layers.checks import one_of
 from nyala.layers.recurrent_cells import (
     DropoutCell,
     GatedCell,
@@ -145,16 +148,19 @@ class RNN(Layer):
         output = outputs if self.return_sequences else last
         return (output, *states) if self.return_state else output
 
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """The last output, all outputs or None, and the last states; time is reversed already where it should be."""
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, may_compile: bool = True
+    ) -> Any:
+        """The last output, all outputs or None, and the last states; time is reversed already where it should be.
+
+        `may_compile` says that XLA might compile it: in a graph nobody knows that while it is written.
+        """
         cell = self.cell
         inputs = _time_first(sequences)
         if isinstance(cell, GatedCell) and config.is_ours(type(cell).call):
             inputs, step = cell.project(inputs), cell.step
         else:
-
-            def step(x: Any, states: list[Any]) -> Any:
-                return apply_cell(cell, x, states, training)
+            step = functools.partial(_call_cell, cell, training)
 
         last, outputs, states = recurrent_loops.scan(
             step,
@@ -167,27 +173,33 @@ class RNN(Layer):
         )
         return last, None if outputs is None else _time_first(outputs), states
 
-    def _whole(self, sequences: Any, states: Any, mask: Any, dropout_masks: Any, training: Any, _key: Any) -> Any:
-        """All that depends on the inputs, as a function without side effects."""
+    def _whole(self, sequences: Any, states: Any, mask: Any, dropout_masks: Any, training: Any, key: Any) -> Any:
+        """All that depends on the inputs, as a function without side effects; `key` says what else it depends on."""
         cells = self._dropout_cells()
         for cell, masks in zip(cells, dropout_masks):
             cell.set_masks(masks)
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
-        return self.inner_loop(sequences, states, mask, training)
+        return self.inner_loop(sequences, states, mask, training, may_compile=key[0])
 
     def _in_one_dispatch(self, sequences: Any, states: Any, mask: Any, training: Any) -> Any:
         """The loop as one compiled function, so that an eager call is not dispatched time step by time step."""
         masks = [(cell.input_mask, cell.recurrent_mask) for cell in self._dropout_cells()]
         mask = None if mask is None else tf.cast(mask, "bool")
         function = self._whole
-        if tf.executing_eagerly():
+        eager = tf.executing_eagerly()
+        if eager:
             if "_compiled" not in self.__dict__:
                 self.__dict__["_compiled"] = tf.function(self._whole, reduce_retracing=True, autograph=False)
             function = self.__dict__["_compiled"]
-        key = (self.compute_dtype, self.return_sequences, self.go_backwards, self.unroll, self.zero_output_for_mask)
+        options = (self.return_sequences, self.go_backwards, self.unroll, self.zero_output_for_mask)
+        key = (not eager, self.compute_dtype, *options)
         return function(sequences, states, mask, masks, bool(training), key)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along: all but the compiled loop, which it makes for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled"}
 
     def _check_lengths(self, sequences: Any, mask: Any) -> None:
         if self.unroll and sequences.shape[1] is None:
@@ -257,6 +269,10 @@ class RNN(Layer):
             cell.set_masks((None, None))
 
 
+def _call_cell(cell: Any, training: bool | None, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+    return apply_cell(cell, inputs, states, training)
+
+
 def _time_first(x: Any) -> Any:
     """(N, T, …) as (T, N, …), and back."""
     return tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
@@ -291,6 +307,11 @@ class _OneCell(RNN):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "zero_output_for_mask": self.zero_output_for_mask}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """Make the layer that `get_config` described; the cell makes its initializers, in the order it draws seeds."""
+        return cls(**config)
 
 
 _OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
@@ -342,21 +363,30 @@ class _Gated(_OneCell):
     """LSTM and GRU: where the arguments allow, with the loop whose gradient is written by hand."""
 
     recurrent_activation = _of_cell("recurrent_activation")
+    use_cudnn: Any
 
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, may_compile: bool = True
+    ) -> Any:
+        if self.use_cudnn is True:
+            raise ValueError(f"`{self.path}` asks for cuDNN, which it cannot use here; say use_cudnn='auto'.")
         if not uses_fast_path(self, training):
-            return super().inner_loop(sequences, initial_state, mask, training)
+            return super().inner_loop(sequences, initial_state, mask, training, may_compile)
         mask = None if mask is None else _time_first(mask)
-        projected = self.cell.project(_time_first(sequences))
-        every, *states = self._fast_scan(projected, initial_state, mask)
+        inputs = _time_first(sequences)
+        loop = self._block if uses_block_kernel(self, inputs, mask, may_compile) else self._fast_scan
+        every, *states = loop(inputs, initial_state, mask)
         last, outputs = states[0], every
         if mask is not None:
             outputs = recurrent_loops.outputs_under_mask(every, mask, self.zero_output_for_mask)
             last = outputs[-1]
         return last, _time_first(outputs) if self.return_sequences else None, states
 
-    def _fast_scan(self, projected: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
+    def _fast_scan(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
         raise TypeError(f"{type(self).__name__} has no fast loop.")
+
+    def _block(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
+        raise TypeError(f"{type(self).__name__} has no kernel for whole sequences.")
 
 
 def uses_fast_path(layer: Any, training: bool) -> bool:
@@ -372,6 +402,21 @@ def uses_fast_path(layer: Any, training: bool) -> bool:
         and not (training and cell.recurrent_dropout)
         and not layer.unroll
         and getattr(cell, "reset_after", True)
+    )
+
+
+def uses_block_kernel(layer: Any, inputs: Any, mask: Any, may_compile: bool) -> bool:
+    """Whether an LSTM on the fast path can take TensorFlow's kernel for whole sequences, given inputs (T, N, D).
+
+    The kernel is for float32 and for batches that are known not to be empty; it knows no mask and no XLA.
+    """
+    return (
+        isinstance(layer.cell, LSTMCell)
+        and not may_compile
+        and mask is None
+        and layer.cell.input_mask is None
+        and inputs.dtype == tf.float32
+        and all(inputs.shape[:2])
     )
 
 
@@ -418,13 +463,21 @@ class LSTM(_Gated):
         **kwargs: Any,
     ) -> None:
         super().__init__(LSTMCell, locals(), kwargs)
-        self.use_cudnn = use_cudnn
+        self.use_cudnn = one_of(self, "use_cudnn", use_cudnn, ("auto", True, False))
 
     unit_forget_bias = _of_cell("unit_forget_bias")
 
-    def _fast_scan(self, projected: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
+    def _fast_scan(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
+        h, c = states
         kernel = tf.convert_to_tensor(self.cell.recurrent_kernel.value)
-        return recurrent_loops.lstm_scan(projected, kernel, *states, mask)
+        return recurrent_loops.lstm_scan(self.cell.project(inputs), kernel, h, c, mask)
+
+    def _block(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
+        h, c = states
+        cell = self.cell
+        kernel, recurrent = [tf.convert_to_tensor(w.value) for w in (cell.kernel, cell.recurrent_kernel)]
+        bias = tf.zeros(kernel.shape[1:]) if cell.bias is None else tf.convert_to_tensor(cell.bias.value)
+        return recurrent_loops.lstm_block(inputs, kernel, recurrent, bias, h, c)
 
 
 class GRU(_Gated):
@@ -470,15 +523,15 @@ class GRU(_Gated):
         **kwargs: Any,
     ) -> None:
         super().__init__(GRUCell, locals(), kwargs)
-        self.use_cudnn = use_cudnn
+        self.use_cudnn = one_of(self, "use_cudnn", use_cudnn, ("auto", True, False))
 
     reset_after = _of_cell("reset_after")
 
-    def _fast_scan(self, projected: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
+    def _fast_scan(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
         kernel = tf.convert_to_tensor(self.cell.recurrent_kernel.value)
         _, bias = self.cell.biases()
         bias = tf.zeros(kernel.shape[1:], kernel.dtype) if bias is None else bias
-        return recurrent_loops.gru_scan(projected, kernel, bias, *states, mask)
+        return recurrent_loops.gru_scan(self.cell.project(inputs), kernel, bias, states[0], mask)
 
 
 config.layers.add(RNN)

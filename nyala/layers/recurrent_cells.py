@@ -25,8 +25,8 @@ def pick(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def zero_states(sizes: Any, batch_size: Any, dtype: str) -> list[Any]:
     """A zero tensor (N, size) for each size, laid out as `sizes`; one size gives a list of one."""
-    sizes = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
-    return tree.map_structure(lambda size: tf.zeros((batch_size, size), dtype), sizes)
+    laid_out = list(sizes) if isinstance(sizes, (list, tuple)) else [sizes]
+    return tree.map_structure(lambda size: tf.zeros((batch_size, size), dtype), laid_out)
 
 
 def takes_training(cell: Any) -> bool:
@@ -97,6 +97,7 @@ class GatedCell(DropoutCell):
 
     gates = 1  # how many products of width U are computed at once
     state_count = 1
+    draws_first = False  # whether the generator of dropout masks is made before the initializers
 
     units: int
     use_bias: bool
@@ -111,11 +112,15 @@ class GatedCell(DropoutCell):
         self.use_bias = arguments["use_bias"]
         for name in ("activation", "recurrent_activation"):
             setattr(self, name, config.activations.get(arguments.get(name) or "linear"))
-        keep_weight_arguments(self, arguments)
         self.seed = arguments["seed"]
+        # Each draws a seed where it is given none, and in the reference the order differs from cell to cell.
+        if self.draws_first:
+            self.seed_generator = SeedGenerator(self.seed)
+        keep_weight_arguments(self, arguments)
+        if not self.draws_first:
+            self.seed_generator = SeedGenerator(self.seed)
         self.dropout = min(1.0, max(0.0, arguments["dropout"]))
         self.recurrent_dropout = min(1.0, max(0.0, arguments["recurrent_dropout"]))
-        self.seed_generator = SeedGenerator(self.seed)
         self.implementation = 1 if self.recurrent_dropout else implementation
         if self.gates > 1 and self.implementation == 1:
             self.mask_count = self.gates
@@ -224,6 +229,8 @@ class SimpleRNNCell(GatedCell):
         >>> output.shape.as_list()
         [2, 3]
     """
+
+    draws_first = True
 
     def __init__(
         self,

@@ -109,7 +109,9 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"`dims` of `{self.name}` must name the axes 1 to {len(self.dims)} once, but got {dims!r}.")
+            raise ValueError(
+                f"`dims` of `{self.name}` must name the axes 1 to {len(self.dims)} once, but got {dims!r}."
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def call(self, inputs: Any) -> Any:
@@ -214,7 +216,9 @@ def border_pairs(layer: Layer, name: str, value: Any, rank: int) -> Any:
         return integer_tuple(layer, name, value, 2, allow_zero=True)
     values = (value,) * rank if isinstance(value, (int, np.integer)) else value
     if not isinstance(values, (tuple, list)) or len(values) != rank:
-        raise ValueError(f"`{name}` of `{layer.name}` must be an integer, or {rank} of them or pairs, but got {value!r}.")
+        raise ValueError(
+            f"`{name}` of `{layer.name}` must be an integer, or {rank} of them or pairs, but got {value!r}."
+        )
     return tuple(integer_tuple(layer, name, pair, 2, allow_zero=True) for pair in values)
 
 
@@ -386,13 +390,13 @@ class UpSampling1D(Layer):
         return repeat(inputs, self.size, 1)
 
 
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
 
 
 class UpSampling2D(Layer):
     """Images enlarged by `size` = (rows, columns), by repeating pixels or by another `interpolation`.
 
-    `interpolation` is "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+    `interpolation` is "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5" or "area".
 
     Shapes: (N, H, W, C) → (N, H·rows, W·columns, C). Raises ValueError for sizes that are no positive integers and for
     an unknown interpolation.

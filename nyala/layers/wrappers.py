@@ -86,7 +86,8 @@ def _fold(x: Any) -> Any:
     """(N, T, …) as (N·T, …)."""
     shape = static_shape(x)
     folded = tf.reshape(x, tf.concat([[tf.reduce_prod(tf.shape(x)[:2])], tf.shape(x)[2:]], 0))
-    folded.set_shape((None if None in shape[:2] else shape[0] * shape[1], *shape[2:]))
+    rows, steps = shape[:2]
+    folded.set_shape((None if rows is None or steps is None else rows * steps, *shape[2:]))
     return folded
 
 
@@ -116,12 +117,15 @@ class Bidirectional(Layer):
         [2, 8]
     """
 
+    forward_layer: Any
+    backward_layer: Any
+
     def __init__(
         self,
-        layer: Layer,
+        layer: Any,
         merge_mode: str | None = "concat",
         weights: Sequence[Any] | None = None,
-        backward_layer: Layer | None = None,
+        backward_layer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -134,14 +138,16 @@ class Bidirectional(Layer):
             backward_layer = _renamed_copy(layer, "backward_", not layer.go_backwards)
         self.backward_layer = backward_layer
         self._check_pair(layer)
+        if layer.return_sequences:  # a step that the mask leaves out is zero in both directions
+            self.forward_layer.zero_output_for_mask = self.backward_layer.zero_output_for_mask = True
         self._first_weights = weights
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
         self.stateful = layer.stateful
         self.supports_masking = True
         self.input_spec = InputSpec(ndim=3)
 
-    def _check_pair(self, layer: Layer) -> None:
-        backward = checked_layer(self, self.backward_layer)
+    def _check_pair(self, layer: Any) -> None:
+        backward: Any = checked_layer(self, self.backward_layer)
         if backward.go_backwards == layer.go_backwards:
             raise ValueError(
                 f"The layers of `{self.name}` must go through time in opposite directions, but both have "

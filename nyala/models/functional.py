@@ -153,9 +153,7 @@ class Functional(Model):
                 f"{tensor.static_shape(x)}; the first axis is the batch."
             )
         mask = getattr(x, "_keras_mask", None) if mask is None else mask
-        if mask is not None and fits is not x:
-            fits._keras_mask = mask
-        elif mask is not None and getattr(x, "_keras_mask", None) is None:
+        if (mask is not None and fits is not x) or (mask is not None and getattr(x, "_keras_mask", None) is None):
             fits._keras_mask = mask
         return fits
 
@@ -177,7 +175,7 @@ class Functional(Model):
         }
 
     def _node_places(self) -> dict[int, int]:
-        """The place of each node among those of its operation that belong to this graph; 0 for inputs without a node."""
+        """The place of each node among those of its operation in this graph; 0 for inputs from the middle of another."""
         counts: dict[int, int] = {}
         places = {id(x): 0 for x in self._inputs if x.node is None or not x.node.is_input}
         inside = {id(node) for node in self._nodes}

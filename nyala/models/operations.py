@@ -41,7 +41,8 @@ _CLASSES = {
     "ctc_decode": "CTCDecode", "ctc_loss": "CTCLoss", "fft": "FFT", "fft2": "FFT2", "hsv_to_rgb": "HSVToRGB",
     "ifft2": "IFFT2", "irfft": "IRFFT", "isin": "IsIn", "istft": "ISTFT", "jvp": "JVP",
     "layer_normalization": "LayerNorm", "psnr": "PSNR", "rfft": "RFFT", "rgb_to_grayscale": "RGBToGrayscale",
-    "rgb_to_hsv": "RGBToHSV", "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "ssim": "SSIM", "stft": "STFT", "svd": "SVD",
+    "rgb_to_hsv": "RGBToHSV", "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted", "ssim": "SSIM",
+    "stft": "STFT", "svd": "SVD",
 }  # fmt: skip
 
 # Where the parameters that the call gets are not the ones annotated as `Tensor`.
@@ -72,7 +73,7 @@ def find_operation(entry: Mapping[str, Any]) -> Callable[..., Any] | None:
 
 
 def _is_op(function: Any) -> bool:
-    """Whether files can refer to a function: losses, metrics and noise are recorded like ops, but files know no such."""
+    """Whether files can refer to a function: losses, metrics and noise are recorded alike, but files know none."""
     module = getattr(function, "__module__", None) or ""
     return module.startswith(("nyala.ops.", "nyala.activations")) and function.__name__ in graph.ops
 
@@ -106,7 +107,7 @@ def write_operation(call: FunctionCall) -> dict[str, Any]:
 
 def call_arguments(call: FunctionCall) -> tuple[list[Any], dict[str, Any]]:
     """What the call itself gets in a file: the tensors in order; by name what is symbolic though no op expects it."""
-    tensors, settings, symbolic = _split(call)
+    tensors, _, symbolic = _split(call)
     return tensors, symbolic
 
 

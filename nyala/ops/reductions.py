@@ -21,6 +21,7 @@ from nyala.ops.rules import (
     check_axis,
     meet_as_floats,
     rank_of,
+    reduced_axes,
     sum_type,
     tensor,
     with_dtype,
@@ -41,7 +42,7 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     if isinstance(x, tf.SparseTensor):
         return tf.sparse.reduce_sum(x, axis, keepdims)
     x = tensor(x)
-    axes = check_axes("sum", axis, rank_of(x))
+    axes = reduced_axes("sum", axis, x)
     return tf.reduce_sum(with_dtype(x, sum_type(x.dtype.name)), axes, keepdims)
 
 
@@ -55,7 +56,7 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike 
         [3, 8]
     """
     x = tensor(x)
-    axes = check_axes("prod", axis, rank_of(x))
+    axes = reduced_axes("prod", axis, x)
     return tf.reduce_prod(with_dtype(x, dtype or sum_type(x.dtype.name)), axes, keepdims)
 
 
@@ -109,7 +110,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         total = tf.sparse.reduce_sum(with_dtype(x, as_float(x.values).dtype), axes, keepdims)
         return total / tf.cast(count, total.dtype)
     x = as_float(x)
-    return tf.reduce_mean(x, check_axes("mean", axis, rank_of(x)), keepdims)
+    return tf.reduce_mean(x, reduced_axes("mean", axis, x), keepdims)
 
 
 @op
@@ -144,7 +145,7 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         1.0
     """
     x = as_float(x)
-    return tf.math.reduce_variance(x, check_axes("var", axis, rank_of(x)), keepdims)
+    return tf.math.reduce_variance(x, reduced_axes("var", axis, x), keepdims)
 
 
 @op
@@ -157,7 +158,7 @@ def std(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         1.0
     """
     x = as_float(x)
-    return tf.math.reduce_std(x, check_axes("std", axis, rank_of(x)), keepdims)
+    return tf.math.reduce_std(x, reduced_axes("std", axis, x), keepdims)
 
 
 @op
@@ -170,7 +171,7 @@ def count_nonzero(x: Tensor, axis: Axes = None) -> Tensor:
         [1, 2]
     """
     x = as_bool(x)
-    return tf.reduce_sum(tf.cast(x, "int32"), check_axes("count_nonzero", axis, rank_of(x)))
+    return tf.reduce_sum(tf.cast(x, "int32"), reduced_axes("count_nonzero", axis, x))
 
 
 # ---- Extremes ----
@@ -208,13 +209,13 @@ def _extreme(
     name: str, of_bools: Any, of_numbers: Any, of_two: Any, x: Tensor, axis: Axes, keepdims: bool, initial: Tensor
 ) -> Tensor:
     x = tensor(x)
-    axes = check_axes(name, axis, rank_of(x))
+    axes = reduced_axes(name, axis, x)
     if x.dtype == "bool":
         found = of_bools(x, axes, keepdims)
         return found if initial is None else of_bools([found, as_tensor(initial)], 0)
     if initial is not None:
         return of_two(of_numbers(x, axes, keepdims), as_tensor(initial, x.dtype))
-    if builtins.any(x.shape[one] == 0 for one in axes):
+    if 0 in x.shape.as_list() and builtins.any(x.shape[one] == 0 for one in check_axes(name, axis, rank_of(x))):
         raise ValueError(f"`{name}` of no values, along axis={axis} of shape {x.shape}, needs `initial`.")
     return of_numbers(x, axes, keepdims)
 
@@ -306,7 +307,7 @@ def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [False, True]
     """
     x = as_bool(x)
-    return tf.reduce_all(x, check_axes("all", axis, rank_of(x)), keepdims)
+    return tf.reduce_all(x, reduced_axes("all", axis, x), keepdims)
 
 
 @op
@@ -319,7 +320,7 @@ def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [True, False]
     """
     x = as_bool(x)
-    return tf.reduce_any(x, check_axes("any", axis, rank_of(x)), keepdims)
+    return tf.reduce_any(x, reduced_axes("any", axis, x), keepdims)
 
 
 # ---- The same without NaN ----

@@ -104,7 +104,7 @@ def require_dtype(name: str, x: Tensor, allowed: str) -> None:
 
 def with_dtype(x: Tensor, dtype: DTypeLike) -> Tensor:
     """`x` cast to `dtype`, or as it is where that is None."""
-    return x if dtype is None else as_tensor(x, dtype)
+    return x if dtype is None or x.dtype == dtype else as_tensor(x, dtype)
 
 
 # ---- Shapes and axes ----
@@ -146,6 +146,13 @@ def check_axes(name: str, axis: Axes, rank: int) -> list[int]:
     if len(set(axes)) < len(axes):
         raise ValueError(f"`{name}` got axis={tuple(axis)}, which names the same axis twice.")
     return axes
+
+
+def reduced_axes(name: str, axis: Axes, x: Tensor) -> Any:
+    """`axis` checked as `check_axes` does, in the form that TensorFlow's reductions take soonest."""
+    if axis is None:
+        return None
+    return check_axis(name, axis, rank_of(x)) if isinstance(axis, int) else check_axes(name, axis, rank_of(x))
 
 
 def size_of_axes(x: Tensor, axes: Sequence[int]) -> Any:

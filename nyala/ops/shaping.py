@@ -51,7 +51,7 @@ def ravel(x: Tensor) -> Tensor:
 
 
 @op
-def expand_dims(x: Tensor, axis: Axis | Sequence[int]) -> Tensor:
+def expand_dims(x: Tensor, axis: int | Sequence[int]) -> Tensor:
     """`x` with dimensions of size one, which stand at `axis` in the result.
 
     Example:
@@ -60,7 +60,7 @@ def expand_dims(x: Tensor, axis: Axis | Sequence[int]) -> Tensor:
         TensorShape([1, 2])
     """
     x = tensor(x)
-    axes = [axis] if isinstance(axis, int) else list(axis)
+    axes = list(axis) if isinstance(axis, Sequence) else [axis]
     for one in sorted(check_axes("expand_dims", axes, rank_of(x) + len(axes))):
         x = tf.expand_dims(x, one)
     return x
@@ -292,7 +292,7 @@ def concatenate(xs: Sequence[Tensor], axis: Axis = 0) -> Tensor:
     return tf.concat(xs, check_axis("concatenate", axis, rank_of(xs[0])))
 
 
-def _concatenate_sparse(xs: Sequence[Tensor], axis: int) -> Tensor:
+def _concatenate_sparse(xs: Sequence[Tensor], axis: Axis) -> Tensor:
     if all(isinstance(x, tf.SparseTensor) for x in xs):
         return tf.sparse.concat(axis, list(promote(*xs)))
     return concatenate([tf.sparse.to_dense(x) if isinstance(x, tf.SparseTensor) else x for x in xs], axis)
@@ -471,17 +471,14 @@ def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
         [1, 2, 1, 2]
     """
     x = tensor(x)
-    repeats = shape_argument(repeats)
-    if isinstance(repeats, tf.Tensor):
-        count = repeats.shape[0]
-    else:
-        count = len(repeats)
+    counts: Any = shape_argument(repeats)
+    count = counts.shape[0] if isinstance(counts, tf.Tensor) else len(counts)
     missing = rank_of(x) - count
     if missing < 0:
         x = tf.reshape(x, [1] * -missing + dims(x))
     elif missing > 0:
-        repeats = tf.concat([tf.ones([missing], "int32"), tf.cast(repeats, "int32")], 0)
-    return tf.tile(x, repeats)
+        counts = tf.concat([tf.ones([missing], "int32"), tf.cast(counts, "int32")], 0)
+    return tf.tile(x, counts)
 
 
 @op

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-import nyala.models  # noqa: F401 - the two need each other, and this is the order that works
+# What a file may name are the built-in classes and functions, so all of them must have been defined; and `models` comes
+# first, because the two need each other.
+import nyala.models
+
+import nyala.layers  # isort: skip
+import nyala.losses
+import nyala.metrics
+import nyala.optimizers  # noqa: F401
 from nyala.saving.config import (
     CustomObjectScope,
     deserialize_keras_object,

@@ -110,7 +110,7 @@ def write_archive(path: Path, config: Mapping[str, Any], write_weights: Callable
 def open_file(path: Path) -> Iterator[IO[bytes]]:
     """The file at `path` open for reading; an error that says what is there instead where it is no file."""
     try:
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115 - closed below
     except FileNotFoundError:
         hint = " It is a link that leads nowhere." if path.is_symlink() else ""
         raise FileNotFoundError(f"There is no file {path}.{hint}") from None

@@ -46,7 +46,7 @@ class CustomObjectScope:
         True
     """
 
-    def __init__(self, custom_objects: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, custom_objects: Mapping[str, Any] | None) -> None:
         self.custom_objects = dict(custom_objects or {})
         self._entered = threading.local()
 

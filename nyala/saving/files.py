@@ -51,8 +51,8 @@ def load_model(
     """Load the model that `save_model` wrote, or Keras 3: weights, compilation and the optimizer's state included.
 
     A file is data: a name in it means one of Nyala's own classes and functions, what is registered, or what
-    `custom_objects` says. Bytecode never runs, so `safe_mode=False` changes nothing. Raises ValueError that says what is
-    wrong with the file, FileNotFoundError where there is none.
+    `custom_objects` says. Bytecode never runs, so `safe_mode=False` changes nothing. Raises ValueError that says what
+    is wrong with the file, FileNotFoundError where there is none.
     """
     path = archive.path_of(filepath)
     if path.suffix != ".keras" and not path.is_dir():
@@ -77,7 +77,8 @@ def save_weights(
 ) -> None:
     """Save the weights, and the optimizer's state, to a `.weights.h5` file, whole or not at all.
 
-    Raises ValueError for another suffix, FileExistsError where a file is there, `overwrite` is False and nobody can be asked.
+    Raises ValueError for another suffix, FileExistsError where a file is there, `overwrite` is False and nobody can be
+    asked.
     """
     if kwargs:
         raise TypeError(f"save_weights() takes no argument {sorted(kwargs)[0]!r}.")

@@ -339,7 +339,7 @@ class _Reader:
 
     def extra(self, expected: set[str], ignored: str | None) -> list[str]:
         """The arrays in groups where the model has no object."""
-        import h5py
+        from h5py import Group, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
         faults: list[str] = []
         seen: set[int] = set()
@@ -348,14 +348,14 @@ class _Reader:
             path, group = stack.pop()
             if path in expected or path == ignored or path.endswith("seed_generator"):
                 continue
-            address = h5py.h5o.get_info(group.id).addr
+            address = h5o.get_info(group.id).addr
             if address in seen or len(seen) > MAX_OBJECTS:
                 continue
             seen.add(address)
             for name in group:
                 child = self._child(group, name)
                 place = f"{path}/{name}" if path else name
-                if isinstance(child, h5py.Group):
+                if isinstance(child, Group):
                     stack.append((place, child))
                 else:
                     faults.append(f"extra {place}")

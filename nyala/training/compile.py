@@ -110,13 +110,9 @@ class CompileLoss:
             check_shapes(true, pred, "loss", _name_of(loss))
             value = tf.cast(loss(true, pred, sample_weight=weight), "float32")
             if self.trackers:
-                self.trackers[place].update_state(value, sample_weight=_batch_size(pred))
+                self.trackers[place].update_state(value)  # every batch counts alike, as in the reference
             found.append(value * self.weights[place] if self.weights[place] != 1.0 else value)
         return found
-
-
-def _batch_size(x: Any) -> Any:
-    return tf.cast(tf.shape(x)[0], "float32") if x.shape.rank else 1.0
 
 
 def _leaves(given: Any) -> list[Any]:

@@ -285,7 +285,7 @@ def make_feed(
     x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None, shuffle: bool = False
 ) -> Feed:
     """The feed for what was passed as data; a ValueError or TypeError where it is no data."""
-    if isinstance(x, tf.data.Dataset) or isinstance(x, getattr(tf.distribute, "DistributedDataset", ())):
+    if isinstance(x, (tf.data.Dataset, getattr(tf.distribute, "DistributedDataset", ()))):
         _refuse(y, sample_weight, batch_size, "a tf.data.Dataset", "; batch the dataset itself")
         return DatasetFeed(x)
     if x is not None and is_arrays(x):

@@ -442,7 +442,7 @@ class Trainer:
         if data is None:
             return None
         x, y, sample_weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
-        streams = isinstance(x, tf.data.Dataset) or y is None and not hasattr(x, "__array__")
+        streams = isinstance(x, tf.data.Dataset) or (y is None and not hasattr(x, "__array__"))
         return make_feed(x, y, sample_weight, None if streams else batch_size)
 
     def _callback_list(self, callbacks: Any, verbose: int, **params: Any) -> CallbackList:

@@ -7,6 +7,7 @@ import random
 import numpy as np
 
 from nyala.core.engine import tf
+from nyala.random import reset_global_generator
 
 
 def set_random_seed(seed: int) -> None:
@@ -21,3 +22,4 @@ def set_random_seed(seed: int) -> None:
     random.seed(int(seed))
     np.random.seed(int(seed))
     tf.random.set_seed(int(seed))
+    reset_global_generator()

@@ -15,7 +15,11 @@ from tests.oracle import assert_close
     ("layer", "arguments", "inputs"),
     [
         ("Conv1D", {"filters": 4, "kernel_size": 3}, floats(2, 8, 3)),
-        ("Conv2D", {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "relu"}, floats(2, 7, 6, 3)),
+        (
+            "Conv2D",
+            {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "relu"},
+            floats(2, 7, 6, 3),
+        ),
         ("Conv3D", {"filters": 2, "kernel_size": 2}, floats(2, 4, 5, 4, 3)),
     ],
 )
@@ -50,15 +54,15 @@ def test_groups_are_convolutions_side_by_side():
 @pytest.mark.parametrize(
     ("arguments", "shape", "said"),
     [
-        ({"filters": 2, "kernel_size": 5}, (None, 4, 4, 1), "is larger than its input"),
-        ({"filters": 3, "kernel_size": 1, "groups": 2}, (None, 4, 4, 2), "multiple of `groups`"),
-        ({"filters": 2, "kernel_size": 1, "groups": 2}, (None, 4, 4, 3), "multiple of groups=2"),
+        ({"filters": 2, "kernel_size": 5}, (None, 4, 4, 1), "does not fit"),
+        ({"filters": 3, "kernel_size": 1, "groups": 2}, (None, 4, 4, 2), "cannot share evenly"),
+        ({"filters": 2, "kernel_size": 1, "groups": 2}, (None, 4, 4, 3), "which is no multiple"),
         ({"filters": 0, "kernel_size": 1}, (None, 4, 4, 3), "positive integer"),
         ({"filters": 2, "kernel_size": (1, 2, 3)}, (None, 4, 4, 3), "2 positive integers or one"),
         ({"filters": 2, "kernel_size": 2, "padding": "causal"}, (None, 4, 4, 3), "must be one of 'valid', 'same'"),
         ({"filters": 2, "kernel_size": 2, "strides": 2, "dilation_rate": 2}, (None, 4, 4, 3), "not both"),
-        ({"filters": 2, "kernel_size": 2}, (None, 4, 4), "at least 4 dimensions"),
-        ({"filters": 2, "kernel_size": 2}, (None, 4, 4, None), "known number of input channels"),
+        ({"filters": 2, "kernel_size": 2}, (None, 4, 4), "4 dimensions"),
+        ({"filters": 2, "kernel_size": 2}, (None, 4, 4, None), "known number of channels"),
     ],
 )
 def test_mistakes_are_named(arguments, shape, said):

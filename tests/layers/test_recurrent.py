@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ import nyala
 from nyala.core import tree
 from nyala.core.engine import tf
 from nyala.layers import recurrent_loops
-from nyala.layers.recurrent import uses_fast_path
+from nyala.layers.recurrent import uses_block_kernel, uses_fast_path
 from tests.oracle import assert_close, keras, to_numpy
 
 X = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")
@@ -177,12 +179,30 @@ def test_both_loops_give_the_same_numbers(name, mask, monkeypatch):
     layer = getattr(nyala.layers, name)(3, return_sequences=True, return_state=True, bias_initializer="glorot_normal")
     if name == "LSTM":
         layer.cell.bias_initializer = nyala.initializers.get("ones")
-    fast, fast_gradients = outputs_and_gradients(layer, mask=mask)
-    monkeypatch.setattr("nyala.layers.recurrent.uses_fast_path", lambda *_: False)
-    del layer.__dict__["_compiled"]
-    plain, plain_gradients = outputs_and_gradients(layer, mask=mask)
-    assert_close(fast, plain, 1e-5, 1e-5)
-    assert_close(fast_gradients, plain_gradients, 1e-5, 1e-5)
+    found = []
+    for rule in ("nothing", "uses_block_kernel", "uses_fast_path"):  # switched off one after the other
+        monkeypatch.setattr(f"nyala.layers.recurrent.{rule}", lambda *_: False, raising=False)
+        layer.__dict__.pop("_compiled", None)
+        found.append(outputs_and_gradients(layer, mask=mask))
+    for other in found[1:]:
+        assert_close(found[0], other, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "mask", "may_compile", "block"),
+    [
+        ("LSTM", (5, 3, 4), "float32", None, False, True),
+        ("LSTM", (5, 3, 4), "float32", None, True, False),
+        ("LSTM", (5, 3, 4), "float32", MASK, False, False),
+        ("LSTM", (5, 3, 4), "float64", None, False, False),
+        ("LSTM", (5, 0, 4), "float32", None, False, False),
+        ("LSTM", (5, None, 4), "float32", None, False, False),
+        ("GRU", (5, 3, 4), "float32", None, False, False),
+    ],
+)
+def test_the_rule_of_the_block_kernel(name, shape, dtype, mask, may_compile, block):
+    inputs = tf.TensorSpec(shape, dtype)
+    assert uses_block_kernel(getattr(nyala.layers, name)(2), inputs, mask, may_compile) is block
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
@@ -233,6 +253,13 @@ def test_an_eager_call_is_one_dispatch():
     assert counted == []
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_called_layer_can_be_copied(name):
+    layer = getattr(nyala.layers, name)(3)
+    expected = layer(X)
+    assert_close(copy.deepcopy(layer)(X), expected)
+
+
 # ---- Masks and mistakes ----
 
 
@@ -257,6 +284,8 @@ MISTAKES = [
     (lambda L: L.GRU(2)(X, initial_state=X[:, 0]), r"expected initial states of shapes \[\(3, 2\)\] but got"),
     (lambda L: L.GRU(2, stateful=True)(nyala.KerasTensor((None, 5, 4))), "is stateful, so it must know how many rows"),
     (lambda L: L.GRU(2)(nyala.KerasTensor((2, 5, None))), "cannot create the weight 'kernel'"),
+    (lambda L: L.LSTM(2, use_cudnn=True)(X), "asks for cuDNN, which it cannot use here"),
+    (lambda L: L.GRU(2, use_cudnn="yes"), "`use_cudnn` of `.*` must be one of 'auto', True, False, but got 'yes'"),
     (lambda L: L.Embedding(0, 3), "`input_dim` of `.*` must be a positive integer"),
     (lambda L: L.Embedding(4, 3, weights=[np.ones((4, 2))]), r"has shape \(4, 3\), but set_weights\(\) got \(4, 2\)"),
 ]

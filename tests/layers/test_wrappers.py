@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -35,18 +37,21 @@ CASES = {
         {"mask": MASK},
     ),
     "given states": (lambda L: L.Bidirectional(L.GRU(2)), X, {"initial_state": [X[:, 0, :2], X[:, 1, :2]]}),
-    "backwards first": (lambda L: L.Bidirectional(L.GRU(2, go_backwards=True, return_sequences=True)), X, {}),
 }
 cases = pytest.mark.parametrize(("make", "x", "options"), CASES.values(), ids=CASES)
+
+
+def plain_path(weight):
+    """The path without the numbers that tell layers of one class apart."""
+    return re.sub(r"_\d+(?=/)", "", weight.path)
 
 
 def pair(make, x, options):
     ours, theirs = make(nyala.layers), make(keras.layers)
     ours(x, **options)
     theirs(x, **options)
-    assert [(w.path.split("/", 1)[1], tuple(w.shape)) for w in ours.weights] == [
-        (w.path.split("/", 1)[1], tuple(w.shape)) for w in theirs.weights
-    ]
+    assert [plain_path(w) for w in ours.weights] == [plain_path(w) for w in theirs.weights]
+    assert [tuple(w.shape) for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
     generator = np.random.default_rng(3)
     weights = [w + generator.uniform(0.05, 0.3, w.shape).astype(w.dtype) for w in theirs.get_weights()]
     ours.set_weights(weights)
@@ -83,8 +88,10 @@ def test_graphs_and_symbols(make, x, options):
     assert_close(compiled(tf.constant(x)), eager, 1e-4, 1e-4)
     mine = tree.flatten(ours(nyala.KerasTensor(unknown)))
     reference = tree.flatten(theirs(keras.KerasTensor(unknown)))
-    assert [y.shape for y in mine] == [y.shape for y in reference]
-    assert [y.dtype for y in mine] == [y.dtype for y in reference]
+    for symbol, wanted, value in zip(mine, reference, tree.flatten(eager), strict=True):
+        assert symbol.dtype == wanted.dtype
+        for known, theirs_know, size in zip(symbol.shape, wanted.shape, value.shape, strict=True):
+            assert known == size or (known is None and theirs_know is None)
 
 
 @cases
@@ -92,7 +99,7 @@ def test_config_goes_both_ways(make, x, options):
     ours, theirs = make(nyala.layers), make(keras.layers)
     mine, reference = json.loads(json.dumps(ours.get_config())), json.loads(json.dumps(theirs.get_config()))
     assert mine.keys() == reference.keys()
-    rebuilt, copied = type(theirs).from_config(mine), type(ours).from_config(reference)
+    rebuilt, copied = type(theirs).from_config(copy.deepcopy(mine)), type(ours).from_config(reference)
     assert json.loads(json.dumps(copied.get_config())).keys() == mine.keys()
     for layer in (rebuilt, copied):
         layer(x, **options)
@@ -145,7 +152,7 @@ def test_masks_of_both_directions():
 def test_a_wrapper_is_built_with_its_layer():
     wrapper = nyala.layers.Wrapper(nyala.layers.Dense(2))
     wrapper.build((None, 3))
-    assert [w.path.split("/", 1)[1] for w in wrapper.weights] == ["dense/kernel", "dense/bias"] or wrapper.weights
+    assert [plain_path(w) for w in wrapper.weights] == ["wrapper/dense/kernel", "wrapper/dense/bias"]
     again = nyala.layers.Wrapper.from_config(wrapper.get_config())
     assert again.layer.units == 2
 
@@ -157,7 +164,10 @@ MISTAKES = [
     (lambda L: L.Bidirectional(3), "wraps a layer, but got 3"),
     (lambda L: L.Bidirectional(L.Dense(2)), "wraps a recurrent layer, but got"),
     (lambda L: L.Bidirectional(L.LSTM(2), merge_mode="max"), "`merge_mode` of `.*` must be one of 'sum', 'mul'"),
-    (lambda L: L.Bidirectional(L.LSTM(2), backward_layer=L.LSTM(2)), "opposite directions, but both have go_backwards="),
+    (
+        lambda L: L.Bidirectional(L.LSTM(2), backward_layer=L.LSTM(2)),
+        "opposite directions, but both have go_backwards=",
+    ),
     (
         lambda L: L.Bidirectional(L.LSTM(2), backward_layer=L.LSTM(2, go_backwards=True, return_state=True)),
         "must agree in `return_state`, but the forward one has False",

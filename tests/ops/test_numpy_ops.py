@@ -144,7 +144,7 @@ def test_graph_and_xla_equal_eager(name: str) -> None:
     eager = all_cases(values)
     assert_close(numbers(tf.function(all_cases)(values)), numbers(eager))
     if name not in XLA_CANNOT:
-        cases, values = cases[::2], values[::2]  # what XLA compiles, it compiles for every shape
+        cases, values = cases[::3], values[::3]  # what XLA compiles, it compiles for every shape
         compiled = tf.function(all_cases, jit_compile=True)(values)
         assert_close(numbers(compiled), numbers(all_cases(values)), rtol=2e-5, atol=2e-6)
 

@@ -12,6 +12,7 @@ from tests.oracle import keras
 X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
 STEPS = X.reshape(8, 3, 2)
 WORDS = np.random.default_rng(1).integers(0, 5, (8, 3))
+IMAGES = np.random.default_rng(4).normal(size=(8, 6, 6, 1)).astype("float32")
 Y = np.random.default_rng(2).normal(size=(8, 2)).astype("float32")
 
 Kind = tuple[Callable[[Any], Any], Any, Any, Callable[[Any], dict[str, Any]]]
@@ -108,6 +109,22 @@ def nested(lib: Any) -> Any:
     x = lib.Input((6,))
     one, other = middle(lib.layers.Dense(4)(x))
     return lib.Model(x, lib.layers.Dense(2)(middle(one)[1] + other))
+
+
+def images(lib: Any) -> Any:
+    x = lib.Input((6, 6, 1))
+    h = lib.layers.Conv2D(3, 3, activation="relu", padding="same")(x)
+    h = lib.layers.MaxPooling2D()(lib.layers.BatchNormalization()(h))
+    h = lib.layers.Flatten()(lib.layers.Activation("tanh")(h))
+    return lib.Model(x, lib.layers.Dense(2)(lib.layers.LayerNormalization()(h)))
+
+
+def wrapped(lib: Any) -> Any:
+    x = lib.Input((3, 2))
+    h = lib.layers.Bidirectional(lib.layers.LSTM(3, return_sequences=True))(x)
+    h = lib.layers.TimeDistributed(lib.layers.Dense(4))(h)
+    h = lib.layers.Add()([h, lib.layers.MultiHeadAttention(2, 2)(h, h)])
+    return lib.Model(x, lib.layers.Dense(2)(lib.layers.GlobalAveragePooling1D()(h)))
 
 
 def shared_across(lib: Any) -> Any:
@@ -218,6 +235,8 @@ KINDS: dict[str, Kind] = {
     "nested": (nested, X, Y, adam_mse),
     "dicts": (dicts, {"x": X, "z": X[::-1]}, {"a": Y, "b": Y}, two_losses),
     "frozen_inside": (frozen_inside, X, Y, adam_mse),
+    "images": (images, IMAGES, Y, adam_mse),
+    "wrapped": (wrapped, STEPS, Y, adam_mse),
     "blocks": (blocks, X, Y, rmsprop),
     "functional_subclass": (functional_subclass, X, Y, adam_mse),
 }

@@ -268,14 +268,14 @@ def test_all_unknown_names_in_one_error(saved):
         config["config"]["layers"] += [layer("One"), layer("Other", {"inner": layer("Third")})]
 
     rewrite(path, config=change)
-    with pytest.raises(ValueError, match="mine, One, Other, Third.*custom_objects"):
+    with pytest.raises(ValueError, match=r"mine, One, Other, Third.*custom_objects"):
         nyala.saving.load_model(path)
 
 
 @pytest.mark.parametrize("safe_mode", [True, False])
 def test_bytecode_does_not_run(safe_mode, tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2)]).save(tmp_path / "m.keras")
-    with pytest.raises(ValueError, match="Lambda|bytecode"):
+    with pytest.raises(ValueError, match=r"Lambda|bytecode"):
         nyala.saving.load_model(tmp_path / "m.keras", safe_mode=safe_mode)
     with pytest.raises(ValueError, match="bytecode"):
         nyala.saving.deserialize_keras_object(
@@ -330,7 +330,7 @@ def test_references_to_nowhere(tmp_path):
     ):
         path.write_bytes(whole)
         rewrite(path, config=change)
-        with pytest.raises(ValueError, match="config|expected|inputs"):
+        with pytest.raises(ValueError, match=r"config|expected|inputs"):
             nyala.saving.load_model(path)
 
 
@@ -465,7 +465,7 @@ def test_truncated_weights(tmp_path):
     whole = path.read_bytes()
     for percent in range(0, 100, 5):
         path.write_bytes(whole[: len(whole) * percent // 100])
-        with pytest.raises(ValueError, match="m.weights.h5"):
+        with pytest.raises(ValueError, match=r"m.weights.h5"):
             model.load_weights(path)
 
 

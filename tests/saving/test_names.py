@@ -86,7 +86,7 @@ def test_functions_of_ones_own(tmp_path):
         for found in (loaded, again):
             assert_close(found(x), model(x), 1e-6)
             assert_close(found.test_on_batch(x, x[:, :2]), model.test_on_batch(x, x[:, :2]), 1e-5)
-    with pytest.raises(ValueError, match="far, scale|scale, far"):
+    with pytest.raises(ValueError, match=r"far, scale|scale, far"):
         nyala.saving.load_model(tmp_path / "m.keras")
 
 
@@ -98,9 +98,10 @@ def test_lambda_is_refused_when_saving(tmp_path):
 
 
 VALUES = {
-    "none": None, "number": 1.5, "text": "relu", "list": [1, [2, None]], "tuple": (1, (2, 3)), "slice": slice(1, None, 2),
-    "ellipsis": ..., "bytes": b"ab", "array": np.arange(3), "numpy number": np.float32(2.5), "dict": {"a": [1], "b": {"c": 2}},
-    "tensor": tf.constant([1.0, 2.0]), "dtype": tf.float32, "shape": tf.TensorShape([None, 2]),
+    "none": None, "number": 1.5, "text": "relu", "list": [1, [2, None]], "tuple": (1, (2, 3)),
+    "slice": slice(1, None, 2), "ellipsis": ..., "bytes": b"ab", "array": np.arange(3), "numpy number": np.float32(2.5),
+    "dict": {"a": [1], "b": {"c": 2}}, "tensor": tf.constant([1.0, 2.0]), "dtype": tf.float32,
+    "shape": tf.TensorShape([None, 2]),
 }  # fmt: skip
 
 
