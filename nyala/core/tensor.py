@@ -104,9 +104,8 @@ def as_tensor(x: Any, dtype: DTypeLike = None) -> Any:
     name = standardize_dtype(dtype)
     if isinstance(x, (bool, int, float)) and not isinstance(x, np.generic) and (is_float(name) or isinstance(x, int)):
         return tf.cast(x, name) if name in FLOAT8 or isinstance(x, bool) else tf.convert_to_tensor(x, name)
-    if not is_tensor_like(x):
-        x = tf.convert_to_tensor(x)
-    return x if x.dtype == name else tf.cast(x, name)
+    value: Any = x if is_tensor_like(x) else tf.convert_to_tensor(x)
+    return value if value.dtype == name else tf.cast(value, name)
 
 
 def is_tensor_like(x: Any) -> bool:

@@ -149,11 +149,12 @@ class RNN(Layer):
         return (output, *states) if self.return_state else output
 
     def inner_loop(
-        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, may_compile: bool = True
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, forward_only: bool = False
     ) -> Any:
         """The last output, all outputs or None, and the last states; time is reversed already where it should be.
 
-        `may_compile` says that XLA might compile it: in a graph nobody knows that while it is written.
+        `forward_only` says that nobody will differentiate the loop or have XLA compile it: true of an eager call
+        outside of gradient tapes, and never known while a graph is written.
         """
         cell = self.cell
         inputs = _time_first(sequences)
@@ -181,20 +182,22 @@ class RNN(Layer):
         if self.go_backwards:
             sequences = tf.reverse(sequences, [1])
             mask = None if mask is None else tf.reverse(mask, [1])
-        return self.inner_loop(sequences, states, mask, training, may_compile=key[0])
+        return self.inner_loop(sequences, states, mask, training, forward_only=key[0])
 
     def _in_one_dispatch(self, sequences: Any, states: Any, mask: Any, training: Any) -> Any:
         """The loop as one compiled function, so that an eager call is not dispatched time step by time step."""
         masks = [(cell.input_mask, cell.recurrent_mask) for cell in self._dropout_cells()]
         mask = None if mask is None else tf.cast(mask, "bool")
         function = self._whole
+        from tensorflow.python.eager.record import could_possibly_record  # is there a tape?
+
         eager = tf.executing_eagerly()
         if eager:
             if "_compiled" not in self.__dict__:
                 self.__dict__["_compiled"] = tf.function(self._whole, reduce_retracing=True, autograph=False)
             function = self.__dict__["_compiled"]
         options = (self.return_sequences, self.go_backwards, self.unroll, self.zero_output_for_mask)
-        key = (not eager, self.compute_dtype, *options)
+        key = (eager and not could_possibly_record(), self.compute_dtype, *options)
         return function(sequences, states, mask, masks, bool(training), key)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -366,15 +369,15 @@ class _Gated(_OneCell):
     use_cudnn: Any
 
     def inner_loop(
-        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, may_compile: bool = True
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, forward_only: bool = False
     ) -> Any:
         if self.use_cudnn is True:
             raise ValueError(f"`{self.path}` asks for cuDNN, which it cannot use here; say use_cudnn='auto'.")
         if not uses_fast_path(self, training):
-            return super().inner_loop(sequences, initial_state, mask, training, may_compile)
+            return super().inner_loop(sequences, initial_state, mask, training, forward_only)
         mask = None if mask is None else _time_first(mask)
         inputs = _time_first(sequences)
-        loop = self._block if uses_block_kernel(self, inputs, mask, may_compile) else self._fast_scan
+        loop = self._block if uses_block_kernel(self, inputs, mask, forward_only) else self._fast_scan
         every, *states = loop(inputs, initial_state, mask)
         last, outputs = states[0], every
         if mask is not None:
@@ -405,14 +408,14 @@ def uses_fast_path(layer: Any, training: bool) -> bool:
     )
 
 
-def uses_block_kernel(layer: Any, inputs: Any, mask: Any, may_compile: bool) -> bool:
+def uses_block_kernel(layer: Any, inputs: Any, mask: Any, forward_only: bool) -> bool:
     """Whether an LSTM on the fast path can take TensorFlow's kernel for whole sequences, given inputs (T, N, D).
 
-    The kernel is for float32 and for batches that are known not to be empty; it knows no mask and no XLA.
+    The kernel is for float32 and for batches that are known not to be empty; it knows no mask, no XLA and no second derivative.
     """
     return (
         isinstance(layer.cell, LSTMCell)
-        and not may_compile
+        and forward_only
         and mask is None
         and layer.cell.input_mask is None
         and inputs.dtype == tf.float32

@@ -145,8 +145,7 @@ def lstm_scan(projected: Any, kernel: Any, h: Any, c: Any, mask: Any = None) -> 
 
         def gradient(d_every_h: Any, d_h: Any, d_c: Any) -> Any:
             before_h, before_c = _before(h, every_h), _before(c, every_c)
-            i, f, _, o = tf.split(tf.sigmoid(z), 4, axis=2)
-            factors = _lstm_factors(i, f, tf.tanh(tf.split(z, 4, axis=2)[2]), o, before_c)
+            factors = _lstm_factors(z, before_c)
             d_z, (d_h, d_c) = _lstm_backward(factors, kernel, d_every_h, d_h, d_c, mask)
             return d_z, _weight_gradient(before_h, d_z), d_h, d_c
 
@@ -156,43 +155,32 @@ def lstm_scan(projected: Any, kernel: Any, h: Any, c: Any, mask: Any = None) -> 
 
 
 def lstm_block(inputs: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
-    """`lstm_scan` of inputs @ kernel + bias by TensorFlow's kernel for whole sequences, which XLA does not know.
+    """`lstm_scan` of inputs @ kernel + bias by TensorFlow's kernel for whole sequences.
 
-    It has no loop of operations, which is what an eager call on a few rows spends its time on.
+    It has no loop of operations, which is what a call on a few rows spends its time on; but XLA does not know it, and
+    its gradient has no gradient.
     """
-
-    @tf.custom_gradient
-    def run(inputs: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any) -> Any:
-        peephole = tf.zeros_like(bias[: h.shape[1]])
-        block = tf.raw_ops.BlockLSTMV2(
-            seq_len_max=tf.shape(inputs, "int64")[0],
-            x=inputs,
-            cs_prev=c,
-            h_prev=h,
-            w=tf.concat([kernel, recurrent], 0),
-            wci=peephole,
-            wcf=peephole,
-            wco=peephole,
-            b=bias,
-            cell_clip=0.0,
-            use_peephole=False,
-        )
-
-        def gradient(d_every_h: Any, d_h: Any, d_c: Any) -> Any:
-            before_h, before_c = _before(h, block.h), _before(c, block.cs)
-            factors = _lstm_factors(block.i, block.f, block.ci, block.o, before_c)
-            d_z, (d_h, d_c) = _lstm_backward(factors, recurrent, d_every_h, d_h, d_c, None)
-            d_inputs = tf.tensordot(d_z, kernel, [[2], [1]])
-            d_weights = _weight_gradient(inputs, d_z), _weight_gradient(before_h, d_z)
-            return d_inputs, *d_weights, tf.reduce_sum(d_z, (0, 1)), d_h, d_c
-
-        return (block.h, block.h[-1], block.cs[-1]), gradient
-
-    return run(inputs, kernel, recurrent, bias, h, c)
+    peephole = tf.zeros_like(bias[: h.shape[1]])
+    block = tf.raw_ops.BlockLSTMV2(
+        seq_len_max=tf.shape(inputs, "int64")[0],
+        x=inputs,
+        cs_prev=c,
+        h_prev=h,
+        w=tf.concat([kernel, recurrent], 0),
+        wci=peephole,
+        wcf=peephole,
+        wco=peephole,
+        b=bias,
+        cell_clip=0.0,
+        use_peephole=False,
+    )
+    return block.h, block.h[-1], block.cs[-1]
 
 
-def _lstm_factors(i: Any, f: Any, g: Any, o: Any, before_c: Any) -> tuple[Any, Any, Any]:
+def _lstm_factors(z: Any, before_c: Any) -> tuple[Any, Any, Any]:
     """What the gradients of gates (T, N, 4U), of c through h, and of the c before, are multiples of."""
+    i, f, _, o = tf.split(tf.sigmoid(z), 4, axis=2)
+    g = tf.tanh(tf.split(z, 4, axis=2)[2])
     tanh_c = tf.tanh(f * before_c + i * g)
     gates = [g * i * (1 - i), before_c * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
     return tf.concat(gates, 2), o * (1 - tanh_c * tanh_c), f

@@ -42,8 +42,9 @@ class Model(Trainer, Layer):
 
             # A subclass that hands its graph to `super().__init__` is a Functional from here on.
             members = {"__module__": type(self).__module__, "written_as": type(self)}
-            self.__class__ = type(type(self).__name__, (type(self), Functional), members)
-            Functional.__init__(self, *args, **kwargs)
+            bases: Any = (type(self), Functional)
+            self.__class__ = type(type(self).__name__, bases, members)  # pyright: ignore[reportAttributeAccessIssue]
+            Functional.__init__(self, *args, **kwargs)  # pyright: ignore[reportArgumentType]
             return
         Layer.__init__(self, *args, **kwargs)
         self._start_trainer()

@@ -101,7 +101,7 @@ class Sequential(Model):
                 raise ValueError(f"`{self.name}` takes one input tensor, but got the shapes {input_shape}.")
             x = Input(batch_shape=(None, *input_shape[1:]) if input_shape else ())
             self._input_layer = x._keras_history[0]
-        x = self._input = self._input_layer.output
+        x = self._input = self._input_layer.output  # pyright: ignore[reportOptionalMemberAccess]
         for layer in self._layers:
             x = layer(x)
         self._output = x

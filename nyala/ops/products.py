@@ -76,7 +76,7 @@ def _sparse_matmul(x1: Tensor, x2: Tensor) -> Tensor:
         return tf.transpose(tf.sparse.sparse_dense_matmul(tf.sparse.transpose(x2), tf.transpose(x1)))
     from tensorflow.python.ops.linalg.sparse import sparse_csr_matrix_ops as csr
 
-    product: Any = csr.matmul(*(csr.CSRSparseMatrix(x) for x in (x1, x2)))
+    product: Any = csr.matmul(csr.CSRSparseMatrix(x1), csr.CSRSparseMatrix(x2))
     return product.to_sparse_tensor()
 
 

@@ -246,11 +246,11 @@ def _resolve_metric(item: Any, y_true: Any, y_pred: Any) -> Any:
         binary = bool(pred) and pred[-1] == 1
         sparse = len(true) < len(pred) or (bool(true) and true[-1] == 1 and pred[-1] != 1)
         return config.metrics.find(_BY_TARGET[item][0 if binary else 2 if sparse else 1])(name=name)
-    found = config.metrics.find(item) if isinstance(item, str) else item
+    found: Any = config.metrics.find(item) if isinstance(item, str) else item
     if isinstance(found, type):
         return found(name=name) if isinstance(item, str) else found()
     if isinstance(found, config.Configurable) and not isinstance(found, Trackable):
-        return config.metrics.find("MeanMetricWrapper")(found.call, name=found.name)  # a loss object as a metric
+        return config.metrics.find("MeanMetricWrapper")(found.call, name=found.name)  # pyright: ignore[reportAttributeAccessIssue] - a loss object as a metric
     if isinstance(found, Trackable):
         return found
     return config.metrics.find("MeanMetricWrapper")(found, name=name)

@@ -29,7 +29,8 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
         return data, None, None
     if len(data) > 3:
         raise ValueError(f"A batch is x, (x, y) or (x, y, sample_weight), but got {len(data)} parts.")
-    return (*data, None, None)[:3] if len(data) > 1 else (data[0], None, None)
+    x, y, sample_weight = [*data, None, None, None][:3]
+    return x, y, sample_weight
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:

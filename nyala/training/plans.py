@@ -392,4 +392,4 @@ def _merge_rows(x: Any) -> Any:
 
 
 def _joined(results: list[Any]) -> Any:
-    return tree.map_structure(lambda *parts: tf.concat(parts, 0) if len(parts) > 1 else parts[0], *results)
+    return results[0] if len(results) == 1 else tree.map_structure(lambda *parts: tf.concat(parts, 0), *results)

@@ -45,8 +45,13 @@ class Compiled:
 class Trainer:
     """The training half of `Model`."""
 
-    optimizer: Any
     name: str
+    losses: Any
+    trainable_weights: Any
+    trainable_variables: Any
+    dtype_policy: Any
+    optimizer: Any
+    symbolic_build: Callable[[Any], None]
 
     def _start_trainer(self) -> None:
         self._compiled: Compiled | None = None
@@ -88,7 +93,7 @@ class Trainer:
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"steps_per_execution is a positive integer, but got {steps_per_execution!r}.")
         chosen = config.optimizers.get(optimizer)
-        if auto_scale_loss and chosen is not None and self.dtype_policy.name == "mixed_float16":  # type: ignore[attr-defined]
+        if auto_scale_loss and chosen is not None and self.dtype_policy.name == "mixed_float16":
             scaling = config.optimizers.find("LossScaleOptimizer")
             chosen = chosen if isinstance(chosen, scaling) else scaling(chosen, name="loss_scale_optimizer")
         compile_loss = None
@@ -96,7 +101,8 @@ class Trainer:
             compile_loss = CompileLoss(loss, loss_weights, lambda name: config.metrics.find("Mean")(name=name))
         compiled = Compiled(arguments, compile_loss, CompileMetrics(metrics, weighted_metrics))
         compiled.loss_tracker = config.metrics.find("Mean")(name="loss")
-        self.optimizer, self.loss, self._compiled = chosen, loss, compiled
+        self.optimizer = chosen
+        self.loss, self._compiled = loss, compiled
         self.stop_training = False
         self._drop_plans()
 
@@ -147,12 +153,17 @@ class Trainer:
 
         self.compile(**{key: revive(value) for key, value in config.items()})
         if self.optimizer is not None and getattr(self, "built", False):
-            self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+            self.optimizer.build(self.trainable_variables)
 
     def _require_compiled(self, what: str) -> Compiled:
         if self._compiled is None:
             raise ValueError(f"`{self.name}` must be compiled before {what}: call `model.compile(optimizer, loss)`.")
         return self._compiled
+
+    def _require_optimizer(self) -> None:
+        self._require_compiled("training")
+        if self.optimizer is None and not self._has_own("train_step"):
+            raise ValueError(f"`{self.name}` was compiled without an optimizer, so it cannot train; pass `optimizer=`.")
 
     def _drop_plans(self) -> None:
         self.__dict__["_plans"] = {}
@@ -170,8 +181,8 @@ class Trainer:
         with tf.GradientTape() as tape:
             y_pred = self._forward(x, training=True)
             loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
-            scaled = self.optimizer.scale_loss(loss) if self.optimizer is not None else loss
-        weights = self.trainable_weights  # type: ignore[attr-defined]
+            scaled = self.optimizer.scale_loss(loss)
+        weights = self.trainable_weights
         if weights:
             self.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
         self._track_loss(loss, x)
@@ -216,7 +227,7 @@ class Trainer:
         losses = []
         if compiled is not None and compiled.loss is not None:
             losses += compiled.loss(y, y_pred, sample_weight, self._output_names())
-        losses += [tf.cast(loss, "float32") for loss in self.losses]  # type: ignore[attr-defined]
+        losses += [tf.cast(loss, "float32") for loss in self.losses]
         if not losses and training:
             warnings.warn(
                 f"`{self.name}` has no loss to minimize: pass `loss=` to `compile`, or call `add_loss` in a layer.",
@@ -270,13 +281,14 @@ class Trainer:
     def _tracks_loss(self) -> bool:
         return self._compiled is not None and (
             self.loss is not None or bool(self.losses) or self._has_own("train_step")
-        )  # type: ignore[attr-defined]
+        )
 
     def _own_metrics(self) -> list[Any]:
         """The metrics that layers own: those a subclass tracks itself."""
         from nyala.core.layer import Layer
 
-        return list(Layer.metrics.fget(self))  # type: ignore[attr-defined]
+        collect: Any = Layer.metrics.fget
+        return list(collect(self))
 
     def _compile_metrics(self) -> list[Any]:
         compiled = self._compiled
@@ -311,7 +323,7 @@ class Trainer:
 
     def _plan(self, kind: str) -> Plan:
         """The plan for one kind of step, made anew when what can be trained has changed."""
-        trained = tuple(id(v) for v in self.trainable_variables) if kind == "train" else ()  # type: ignore[attr-defined]
+        trained = tuple(id(v) for v in self.trainable_variables) if kind == "train" else ()
         known = self._plans.get(kind)
         if known is None or known[0] != trained:
             self._plans[kind] = (trained, self._make_plan(kind))
@@ -349,12 +361,12 @@ class Trainer:
         def prepare(specs: Any) -> None:
             x, _, _ = unpack_x_y_sample_weight(specs)
             try:
-                self.symbolic_build(x)  # type: ignore[attr-defined]
+                self.symbolic_build(x)
             except TypeError:
                 if not self._has_own("train_step", "test_step", "predict_step"):
                     raise  # a step of the user's own may call the model in its own way
             if kind == "train" and self.optimizer is not None:
-                self.optimizer.build(self.trainable_variables)  # type: ignore[attr-defined]
+                self.optimizer.build(self.trainable_variables)
 
         return prepare
 
@@ -385,13 +397,14 @@ class Trainer:
         an iterable of `(x, y)` or `(x, y, sample_weight)` batches. Validation runs at the end of every epoch, on
         `validation_data` or on the last `validation_split` of the rows. Bad data is refused before any step.
         """
-        self._require_compiled("training")
+        self._require_optimizer()
         if validation_split:
             x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split, validation_data)
         if class_weight is not None and x is not None and not isinstance(x, tf.data.Dataset):
             sample_weight = _class_weighted(y, sample_weight, class_weight)
         elif class_weight is not None:
-            x = x.map(lambda *batch: _class_weighted_batch(batch, class_weight))
+            dataset: Any = x
+            x = dataset.map(lambda *batch: _class_weighted_batch(batch, class_weight))
         feed = make_feed(x, y, sample_weight, batch_size, shuffle)
         validation = self._validation_feed(validation_data, validation_batch_size or batch_size)
         self._check_targets(feed, validation)
@@ -424,8 +437,8 @@ class Trainer:
 
     def optimizer_finalize(self) -> None:
         """Let the optimizer put averaged weights in place, where it keeps any."""
-        if self.optimizer is not None and self.trainable_weights:  # type: ignore[attr-defined]
-            self.optimizer.finalize_variable_values(self.trainable_weights)  # type: ignore[attr-defined]
+        if self.optimizer is not None and self.trainable_weights:
+            self.optimizer.finalize_variable_values(self.trainable_weights)
 
     def _split(self, x: Any, y: Any, sample_weight: Any, fraction: float, validation_data: Any) -> Any:
         from nyala.training.feeds import as_arrays, is_arrays
@@ -574,7 +587,7 @@ class Trainer:
         feed.start_epoch()
         parts = self._run_epoch(plan, feed, count, count, callback_list, "predict")
         callback_list.on_predict_end()
-        return tree.map_structure(lambda *arrays: np.concatenate(arrays) if len(arrays) > 1 else arrays[0], *parts)
+        return parts[0] if len(parts) == 1 else tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
     # ---- One batch ----
 
@@ -587,7 +600,7 @@ class Trainer:
         return_dict: bool = False,
     ) -> Any:
         """One step of training on one batch; returns its loss and metrics."""
-        self._require_compiled("training")
+        self._require_optimizer()
         if class_weight is not None:
             sample_weight = _class_weighted(y, sample_weight, class_weight)
         return self._on_batch("train", (x, y, sample_weight), return_dict)

@@ -12,7 +12,6 @@ ROWS = [
     Row("Conv1D", {"filters": 4, "kernel_size": 2, "strides": 2, "padding": "same", "activation": "relu"}, X1),
     Row("Conv2D", {"filters": 3, "kernel_size": 3}, X2),
     Row("Conv2D", {"filters": 3, "kernel_size": (2, 3), "strides": (2, 1), "padding": "same"}, X2),
-    Row("Conv2D", {"filters": 3, "kernel_size": 3, "data_format": "channels_first"}, floats(2, 4, 6, 7)),
     Row("Conv2D", {"filters": 4, "kernel_size": 3, "groups": 2, "use_bias": False}, X2, gradient=False),
     Row("Conv2D", {"filters": 2, "kernel_size": 3, "dilation_rate": 2, "kernel_regularizer": "l2"}, X2),
     Row("Conv3D", {"filters": 2, "kernel_size": 2}, X3),

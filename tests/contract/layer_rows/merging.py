@@ -12,6 +12,6 @@ ROWS = [
     Row("Concatenate", {"axis": 1}, [floats(3, 2, 4), floats(3, 5, 4)]),
     Row("Dot", {"axes": 1}, TWO),
     Row("Dot", {"axes": -1, "normalize": True}, [floats(3, 2, 4), floats(3, 5, 4)]),
-    Row("Dot", {"axes": (2, 1)}, [floats(3, 2, 4), floats(3, 4, 5)]),
-    Row("Dot", {"axes": (3, 1)}, [floats(3, 2, 2, 4), floats(3, 4, 5)]),
+    Row("Dot", {"axes": [2, 1]}, [floats(3, 2, 4), floats(3, 4, 5)]),
+    Row("Dot", {"axes": [3, 1]}, [floats(3, 2, 2, 4), floats(3, 4, 5)]),
 ]

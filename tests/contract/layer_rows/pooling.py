@@ -5,7 +5,11 @@ from tests.contract.rows import Row, floats
 INPUTS = {1: floats(2, 7, 3), 2: floats(2, 6, 7, 3), 3: floats(2, 4, 5, 4, 2)}
 CHANNELS_FIRST = {"data_format": "channels_first"}
 ROWS = [
-    *(Row(f"{kind}Pooling{rank}D", {"pool_size": 2}, INPUTS[rank]) for kind in ("Max", "Average") for rank in (1, 2, 3)),
+    *(
+        Row(f"{kind}Pooling{rank}D", {"pool_size": 2}, INPUTS[rank])
+        for kind in ("Max", "Average")
+        for rank in (1, 2, 3)
+    ),
     Row("MaxPooling1D", {"strides": 1, "padding": "same"}, INPUTS[1]),
     Row("MaxPooling2D", {"pool_size": (3, 2), "strides": (2, 1), "padding": "same"}, INPUTS[2]),
     Row("AveragePooling2D", {"pool_size": (3, 2), "strides": 2, "padding": "same"}, INPUTS[2]),

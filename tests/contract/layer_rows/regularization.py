@@ -18,7 +18,7 @@ ROWS = [
     Row("GaussianNoise", {"stddev": 0.0}, floats(4, 5)),
     Row("GaussianDropout", {"rate": 0.3, "seed": 3}, floats(4, 5)),
     Row("AlphaDropout", {"rate": 0.3, "seed": 3}, floats(4, 5)),
-    Row("AlphaDropout", {"rate": 0.3, "seed": 3, "noise_shape": (None, 1, 5)}, floats(4, 3, 5)),
+    Row("AlphaDropout", {"rate": 0.3, "seed": 3, "noise_shape": [None, 1, 5]}, floats(4, 3, 5)),
     Row("ActivityRegularization", {"l1": 0.1, "l2": 0.2}, floats(4, 5)),
     Row("ActivityRegularization", {}, floats(4, 5)),
 ]
