@@ -62,13 +62,18 @@ def is_float(dtype: str) -> bool:
     return dtype in FLOATS or dtype in FLOAT8
 
 
+_weak: dict[Any, str] = {int: "int", float: "float", "int": "int", "float": "float"}
+
+
 def result_type(*dtypes: DTypeLike) -> str:
     """The dtype in which values of `dtypes` meet.
 
     A Python number yields to any array: `int` (or `"int"`) never widens an integer, `float` (or `"float"`) never
     widens a float. Otherwise the widest wins; float16 with bfloat16 and uint64 with a signed integer meet in a float.
     """
-    names = {"int" if d in (int, "int") else "float" if d in (float, "float") else standardize_dtype(d) for d in dtypes}
+    names = {
+        _weak.get(d) or standardize_dtype(d) if isinstance(d, (str, type)) else standardize_dtype(d) for d in dtypes
+    }
     if not names:
         return floatx()
     if len(names) > 1 and not names.isdisjoint(FLOAT8):
@@ -117,7 +122,7 @@ def promote(*xs: Any) -> tuple[Any, ...]:
     """The arguments as tensors of the one dtype in which they meet."""
     first = xs[0]
     if isinstance(first, tf.Tensor) and all(isinstance(x, tf.Tensor) and x.dtype is first.dtype for x in xs[1:]):
-        return xs
+        return xs if first.dtype is not tf.uint64 else tuple(tf.cast(x, "uint32") for x in xs)
     dtype = result_type(*[dtype_of(x) for x in xs])
     return tuple(as_tensor(x, dtype) for x in xs)
 

@@ -15,6 +15,7 @@ from nyala.core.layer import Layer
 from nyala.core.settings import standardize_data_format
 from nyala.layers.checks import integer_tuple, one_of, positive_integer
 from nyala.layers.windows import (
+    CHANNELS_LAST,
     channels_spec,
     from_channels_last,
     join_shape,
@@ -110,8 +111,8 @@ class BaseConv(Layer):
         lengths = [self.output_length(axis, size) for axis, size in enumerate(spatial)]
         if any(length is not None and length <= 0 < size for length, size in zip(lengths, spatial)):
             raise ValueError(
-                f"`{self.path}` slides a kernel of size {self.kernel_size} (dilation {self.dilation_rate}) over inputs "
-                f"of shape {tuple(input_shape)}, where it does not fit. Use a smaller kernel or padding='same'."
+                f"The kernel of `{self.path}`, size {self.kernel_size} with dilation {self.dilation_rate}, is larger than "
+                f"its inputs of shape {tuple(input_shape)}. Use a smaller kernel or padding='same'."
             )
         return join_shape(input_shape[0], lengths, self.output_channels(channels), self.data_format)
 
@@ -129,11 +130,12 @@ class BaseConv(Layer):
 def grouped_convolution(x: Any, kernel: Any, strides: Sequence[int], padding: str, dilations: Sequence[int]) -> Any:
     """(N, …, C) with a kernel (K…, C / groups, filters): each group of channels gives its share of the filters."""
     groups = x.shape[-1] // kernel.shape[-2]
+    window = {"strides": strides, "padding": padding, "dilations": dilations, "data_format": CHANNELS_LAST[len(strides)]}
     if groups == 1 or gpus():
-        return tf.nn.convolution(x, kernel, strides, padding, dilations=dilations)
+        return tf.nn.convolution(x, kernel, **window)
     # TensorFlow's CPU kernels have no gradient for groups, and in 3D no groups at all.
     parts = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1))
-    return tf.concat([tf.nn.convolution(a, b, strides, padding, dilations=dilations) for a, b in parts], -1)
+    return tf.concat([tf.nn.convolution(a, b, **window) for a, b in parts], -1)
 
 
 class Conv(BaseConv):
@@ -169,13 +171,13 @@ class Conv(BaseConv):
         self.filters = positive_integer(self, "filters", filters)
         self.groups = positive_integer(self, "groups", groups)
         if self.filters % self.groups:
-            raise ValueError(f"`{self.name}` has {filters} filters, which {groups} groups cannot share evenly.")
+            raise ValueError(f"`filters` of `{self.name}` must be a multiple of `groups`, but got {filters} and {groups}.")
         self._refuse_strides_with_dilation()
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         if channels % self.groups:
             raise ValueError(
-                f"`{self.path}` has {self.groups} groups, but its inputs have {channels} channels, which is no multiple."
+                f"The inputs of `{self.path}` must have a multiple of groups={self.groups} channels, but have {channels}."
             )
         return {"kernel": ("kernel", (*self.kernel_size, channels // self.groups, self.filters))}
 
@@ -327,7 +329,8 @@ class ConvTranspose(BaseConv):
         lengths = [self.output_length(axis, size) for axis, size in enumerate(spatial)]
         shape = tf.stack([batch, *lengths, self.filters])
         kernel = dilated(self.kernel.value, self.dilation_rate)
-        outputs = tf.nn.conv_transpose(inputs, kernel, shape, self.strides, self.padding.upper())
+        padding, layout = self.padding.upper(), CHANNELS_LAST[self.rank]
+        outputs = tf.nn.conv_transpose(inputs, kernel, shape, self.strides, padding, layout)
         known = [self.output_length(axis, size) for axis, size in enumerate(inputs.shape[1:-1])]
         return tf.ensure_shape(outputs, [inputs.shape[0], *known, self.filters])
 

@@ -260,16 +260,19 @@ class BatchNormalization(_ScaledAndShifted):
     def _follow(self, mean: Any, variance: Any) -> None:
         """Move the moving statistics towards those of the batch."""
         mean, variance = tf.stop_gradient(mean), tf.stop_gradient(variance)
-        targets = [(self.moving_mean, mean, self.momentum), (self.moving_variance, variance, self.momentum)]
-        if self.renorm:
-            deviation = tf.sqrt(variance + self.epsilon)
-            targets += [
-                (self.moving_stddev, deviation, self.momentum),
-                (self.renorm_mean, mean, self.renorm_momentum),
-                (self.renorm_stddev, deviation, self.renorm_momentum),
-            ]
-        for moving, now, momentum in targets:
-            moving.assign(moving.value * momentum + tf.cast(now, moving.dtype) * (1 - momentum))
+        _move(self.moving_mean, mean, self.momentum)
+        if not self.renorm:
+            _move(self.moving_variance, variance, self.momentum)
+            return
+        deviation = tf.sqrt(variance + self.epsilon)
+        _move(self.moving_stddev, deviation, self.momentum)
+        self.moving_variance.assign(tf.nn.relu(tf.square(self.moving_stddev.value) - self.epsilon))
+        _move(self.renorm_mean, mean, self.renorm_momentum)
+        _move(self.renorm_stddev, deviation, self.renorm_momentum)
+
+
+def _move(moving: Any, target: Any, momentum: float) -> None:
+    moving.assign(moving.value * momentum + tf.cast(target, moving.dtype) * (1 - momentum))
 
 
 def _checked_clipping(layer: Layer, clipping: Mapping[str, float] | None) -> dict[str, float]:

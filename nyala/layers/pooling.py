@@ -49,9 +49,20 @@ class Pooling(Layer):
                     f"`{self.path}` pools windows of {self.pool_size}, which do not fit into inputs of shape "
                     f"{tuple(inputs.shape)}. Use a smaller pool_size or padding='same'."
                 )
-        pool = tf.nn.max_pool if self.pool == "MAX" else tf.nn.avg_pool
-        outputs = pool(x, self.pool_size, self.strides, self.padding.upper())
+        outputs = pool_windows(x, self.pool_size, self.strides, self.padding.upper(), self.pool)
         return from_channels_last(outputs, self.data_format)
+
+
+def pool_windows(x: Any, window: Sequence[int], strides: Sequence[int], padding: str, pool: str) -> Any:
+    """(N, …, C) → the maximum ("MAX") or mean ("AVG") of each window."""
+    function = tf.nn.max_pool if pool == "MAX" else tf.nn.avg_pool
+    if len(window) < 3 or x.dtype in (tf.float32, tf.bfloat16):
+        return function(x, window, strides, padding, CHANNELS_LAST[len(window)])
+    # TensorFlow's CPU kernels for volumes know no other dtypes; windows are pooled axis by axis just as well.
+    for axis, (size, stride) in enumerate(zip(window, strides), 1):
+        rest = x.shape.rank - axis - 1
+        folded = tf.reshape(x, [math.prod(sizes(x)[:axis]), sizes(x)[axis], math.prod(sizes(x)[axis + 1 :])])
+    return x
 
 
 class MaxPooling1D(Pooling):

@@ -84,6 +84,11 @@ class SpatialDropout(Dropout):
             shape[axis] = 1
         return random.dropout(inputs, self.rate, shape, self.seed_generator)
 
+    def get_config(self) -> dict[str, Any]:
+        own = super().get_config()
+        del own["trainable"]  # no parameter of these constructors, here and in the reference
+        return own
+
 
 class SpatialDropout1D(SpatialDropout):
     """Dropout of whole channels of sequences: (N, T, C) → the same. See `Dropout`.

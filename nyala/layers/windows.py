@@ -11,6 +11,8 @@ from nyala.core.layer import InputSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}  # as TensorFlow calls it; gradients in 3D need it said
+
 
 def with_defaults(function: F, **defaults: Any) -> F:
     """A copy of `function` with other default values: how one constructor serves ranks 1 to 3."""
