@@ -6,9 +6,45 @@ Names load on first use, so that `import nyala` costs next to nothing.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr__` below loads the same
+    from nyala import (
+        activations,
+        backend,
+        callbacks,
+        config,
+        constraints,
+        datasets,
+        dtype_policies,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        ops,
+        optimizers,
+        random,
+        regularizers,
+        saving,
+        tree,
+        utils,
+    )
+    from nyala.core.graph import Function, Operation
+    from nyala.core.layer import InputSpec, Layer
+    from nyala.core.tensor import KerasTensor
+    from nyala.core.variable import Variable
+    from nyala.dtype_policies import DTypePolicy
+    from nyala.initializers import Initializer
+    from nyala.layers import Input
+    from nyala.losses import Loss
+    from nyala.metrics import Metric
+    from nyala.models import Model, Sequential
+    from nyala.optimizers import Optimizer
+    from nyala.regularizers import Regularizer
+
 
 # Where each public name lives; a name of None is the module itself.
 _SUBMODULES = (
@@ -33,7 +69,43 @@ _HOMES = {
     "Variable": "core.variable",
 }
 
-__all__ = sorted([*_SUBMODULES, *_HOMES, "__version__"])
+__all__ = [
+    "DTypePolicy",
+    "Function",
+    "Initializer",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Operation",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "Variable",
+    "__version__",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "dtype_policies",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "saving",
+    "tree",
+    "utils",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,13 +50,16 @@ class CallSignature:
         self.training_default = next((p.default for p in parameters if p.name == "training"), inspect.Parameter.empty)
         self.has_training = self.training_default is not inspect.Parameter.empty or "training" in self.names
         self.masks = [name for name in self.names if name == "mask" or name.endswith("_mask")]
+        without_default = {p.name for p in parameters if p.default is p.empty and p.name in self.names}
+        self.required = without_default - {"training", *self.masks}  # those come from the outer call
 
     def name_arguments(self, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The given arguments by name; a TypeError that names the layer where they do not fit."""
         if len(args) <= len(self.names) and not self.variadic:
-            named = dict(zip(self.names, args))
-            if kwargs.keys().isdisjoint(named) and (self.takes_any or kwargs.keys() <= set(self.names)):
-                return {**named, **kwargs}
+            named = {**dict(zip(self.names, args)), **kwargs}
+            known = self.takes_any or kwargs.keys() <= set(self.names)
+            if known and len(named) == len(args) + len(kwargs) and self.required <= named.keys():
+                return named
         try:
             bound = self.signature.bind(layer, *args, **kwargs)
         except TypeError as error:
@@ -156,7 +159,9 @@ class Layer(Operation, Trackable):
                 self._ensure_built(signature, arguments)
                 self._check_inputs(arguments)
                 if any_symbolic(arguments.values()):
-                    return self._record(args, kwargs, arguments, masks)
+                    outputs = self._record(args, kwargs, arguments)
+                    self._pass_masks_on(arguments, masks, outputs)
+                    return outputs
                 with autocast_scope(self.compute_dtype if self.autocast else None):
                     outputs = self._run(signature, arguments)
             self._add_activity_loss(outputs)
@@ -232,13 +237,11 @@ class Layer(Operation, Trackable):
             first = next(iter(arguments.values()))
             check_input_spec(self.input_spec, first, self.path)
 
-    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any], masks: Any) -> Any:
-        """Note the call in the graph; symbolic outputs carry symbolic masks."""
+    def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any]) -> Any:
+        """Note the call in the graph."""
         with path_scope(current_path().rpartition("/")[0]):
             outputs = self.compute_output_spec(**arguments)
-        outputs = graph.record(self, args, kwargs, outputs)
-        self._pass_masks_on(arguments, masks, outputs)
-        return outputs
+        return graph.record(self, args, kwargs, outputs)
 
     def _run(self, signature: CallSignature, arguments: dict[str, Any]) -> Any:
         """Call `call`; in a graph a user's Python control flow on tensors is converted first."""
@@ -258,7 +261,7 @@ class Layer(Operation, Trackable):
                     self.add_loss(tf.math.divide_no_nan(loss, rows))
 
     def _pass_masks_on(self, arguments: dict[str, Any], masks: Any, outputs: Any) -> None:
-        """Attach to the outputs the masks that `compute_mask` makes of the inputs' masks."""
+        """Attach to the outputs, symbolic ones too, the masks that `compute_mask` makes of the inputs' masks."""
         if not self.supports_masking:
             if masks is not None and not self._warned_of_mask and not hasattr(outputs, "_keras_mask"):
                 self._warned_of_mask = True
@@ -266,7 +269,7 @@ class Layer(Operation, Trackable):
                     f"`{self.path}` ({type(self).__name__}) got a mask and does not pass it on, so the layers behind it "
                     "will treat padding as data. Set `self.supports_masking = True` in its `__init__`, or take the mask "
                     "off on purpose before it.",
-                    stacklevel=4,
+                    stacklevel=3,
                 )
             return
         flat = tree.flatten(outputs)

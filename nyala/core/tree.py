@@ -13,14 +13,14 @@ def flatten(structure: Any) -> list[Any]:
     return optree.tree_leaves(structure, none_is_leaf=True)
 
 
-def map_structure(function: Callable[..., Any], structure: Any, *others: Any) -> Any:
-    """`structure` with `function` called on each leaf, and on the leaves of `others` at the same places."""
-    return optree.tree_map(function, structure, *others, none_is_leaf=True)
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+    """The first structure with `func` called on each leaf, and on those of the others at the same places."""
+    return optree.tree_map(func, *structures, none_is_leaf=none_is_leaf)
 
 
-def pack_sequence_as(structure: Any, leaves: Iterable[Any]) -> Any:
-    """`leaves` laid out as `structure` is."""
-    return optree.tree_unflatten(optree.tree_structure(structure, none_is_leaf=True), leaves)
+def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
+    """The leaves of `flat_sequence` laid out as `structure` is."""
+    return optree.tree_unflatten(optree.tree_structure(structure, none_is_leaf=True), flat_sequence)
 
 
 def same_structure(one: Any, other: Any) -> bool:

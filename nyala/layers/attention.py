@@ -202,7 +202,7 @@ class _Heads(Layer):
             raise ValueError(f"`{self.name}` cannot have flash attention and dropout; set one of them to False or 0.")
 
     def _projection(self, equation: str, output_shape: Any, axes: str, name: str) -> EinsumDense:
-        return EinsumDense(
+        projection = EinsumDense(
             equation,
             output_shape,
             bias_axes=axes if self.use_bias else None,
@@ -216,6 +216,8 @@ class _Heads(Layer):
             dtype=self.dtype_policy,
             name=name,
         )
+        projection.supports_masking = True  # this layer sees to the masks
+        return projection
 
     def _make_dropout(self) -> None:
         if self.dropout > 0:

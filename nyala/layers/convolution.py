@@ -130,7 +130,12 @@ class BaseConv(Layer):
 def grouped_convolution(x: Any, kernel: Any, strides: Sequence[int], padding: str, dilations: Sequence[int]) -> Any:
     """(N, …, C) with a kernel (K…, C / groups, filters): each group of channels gives its share of the filters."""
     groups = x.shape[-1] // kernel.shape[-2]
-    window = {"strides": strides, "padding": padding, "dilations": dilations, "data_format": CHANNELS_LAST[len(strides)]}
+    window = {
+        "strides": strides,
+        "padding": padding,
+        "dilations": dilations,
+        "data_format": CHANNELS_LAST[len(strides)],
+    }
     if groups == 1 or gpus():
         return tf.nn.convolution(x, kernel, **window)
     # TensorFlow's CPU kernels have no gradient for groups, and in 3D no groups at all.
@@ -171,7 +176,9 @@ class Conv(BaseConv):
         self.filters = positive_integer(self, "filters", filters)
         self.groups = positive_integer(self, "groups", groups)
         if self.filters % self.groups:
-            raise ValueError(f"`filters` of `{self.name}` must be a multiple of `groups`, but got {filters} and {groups}.")
+            raise ValueError(
+                f"`filters` of `{self.name}` must be a multiple of `groups`, but got {filters} and {groups}."
+            )
         self._refuse_strides_with_dilation()
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -133,7 +132,33 @@ class Subtract(Merge):
         return one - other
 
 
-class Multiply(Merge):
+class MaskedMerge(Merge):
+    """What merging layers share that pass over what an input's mask leaves out."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        return self.merge_masked(inputs, mask)[0]
+
+    def merge_masked(self, inputs: Any, masks: Any) -> tuple[Any, Any]:
+        """The inputs merged, where none counts the first of them; and the mask of where any does, None for all."""
+        inputs = self.aligned(inputs)
+        masks = [_to_rank(m, x.shape.rank) for m, x in zip(masks or [None] * len(inputs), inputs)]
+        merged, inside = inputs[0], masks[0]
+        for x, mask in zip(inputs[1:], masks[1:]):
+            merged = _where(mask, _where(inside, self.merge(merged, x), x), merged)
+            inside = None if inside is None or mask is None else tf.logical_or(inside, mask)
+        return merged, inside
+
+
+def _where(mask: Any, one: Any, other: Any) -> Any:
+    return one if mask is None else tf.where(mask, one, other)
+
+
+def _to_rank(mask: Any, rank: int) -> Any:
+    """A mask (N, …) with axes of size 1 behind it."""
+    return None if mask is None else tf.cast(mask, "bool")[(..., *[None] * (rank - mask.shape.rank))]
+
+
+class Multiply(MaskedMerge):
     """The product of the inputs, element by element; see `Add`. What an input's mask leaves out counts as 1.
 
     Where the masks of all inputs leave a place out, the output is zero.
@@ -145,18 +170,12 @@ class Multiply(Merge):
         [10.0]
     """
 
+    def merge(self, one: Any, other: Any) -> Any:
+        return one * other
+
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        inputs = self.aligned(inputs)
-        masks = [_for_factors(m, x) for m, x in zip(mask or [None] * len(inputs), inputs)]
-        product = math.prod(x if m is None else tf.where(m, x, tf.ones_like(x)) for m, x in zip(masks, inputs))
-        if any(m is None for m in masks):
-            return product
-        return tf.where(functools.reduce(tf.logical_or, masks), product, tf.zeros_like(product))
-
-
-def _for_factors(mask: Any, x: Any) -> Any:
-    """A mask (N, …) with axes of size 1 behind it, to the rank of `x`."""
-    return None if mask is None else tf.cast(mask, "bool")[(..., *[None] * (x.shape.rank - mask.shape.rank))]
+        product, inside = self.merge_masked(inputs, mask)
+        return _where(inside, product, tf.zeros_like(product))
 
 
 class Average(Merge):
@@ -174,8 +193,8 @@ class Average(Merge):
         return sum(inputs[1:], inputs[0]) / len(inputs)
 
 
-class Maximum(Merge):
-    """The largest of the inputs, element by element; see `Add`.
+class Maximum(MaskedMerge):
+    """The largest of the inputs, element by element; see `Add`. What an input's mask leaves out does not count.
 
     Example:
         >>> import numpy as np
@@ -188,8 +207,8 @@ class Maximum(Merge):
         return tf.maximum(one, other)
 
 
-class Minimum(Merge):
-    """The smallest of the inputs, element by element; see `Add`.
+class Minimum(MaskedMerge):
+    """The smallest of the inputs, element by element; see `Add`. What an input's mask leaves out does not count.
 
     Example:
         >>> import numpy as np

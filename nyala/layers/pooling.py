@@ -5,14 +5,23 @@ The number of spatial dimensions is `rank`, a parameter of one implementation of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nyala.core import config
-from nyala.core.engine import tf
+from nyala.core.engine import gpus, tf
 from nyala.core.layer import Layer
 from nyala.core.settings import standardize_data_format
 from nyala.layers.checks import integer_tuple, one_of
-from nyala.layers.windows import channels_spec, from_channels_last, spatial_axes, to_channels_last, with_defaults
+from nyala.layers.windows import (
+    CHANNELS_LAST,
+    channels_spec,
+    from_channels_last,
+    sizes,
+    spatial_axes,
+    to_channels_last,
+    with_defaults,
+)
 
 # ---- Windows ----
 
@@ -56,13 +65,16 @@ class Pooling(Layer):
 def pool_windows(x: Any, window: Sequence[int], strides: Sequence[int], padding: str, pool: str) -> Any:
     """(N, …, C) → the maximum ("MAX") or mean ("AVG") of each window."""
     function = tf.nn.max_pool if pool == "MAX" else tf.nn.avg_pool
-    if len(window) < 3 or x.dtype in (tf.float32, tf.bfloat16):
+    if len(window) < 3 or x.dtype in (tf.float32, tf.bfloat16) or gpus():
         return function(x, window, strides, padding, CHANNELS_LAST[len(window)])
-    # TensorFlow's CPU kernels for volumes know no other dtypes; windows are pooled axis by axis just as well.
-    for axis, (size, stride) in enumerate(zip(window, strides), 1):
-        rest = x.shape.rank - axis - 1
-        folded = tf.reshape(x, [math.prod(sizes(x)[:axis]), sizes(x)[axis], math.prod(sizes(x)[axis + 1 :])])
-    return x
+    # TensorFlow's CPU kernels for volumes know no other dtypes, those for images do; so H and W first, then D.
+    count, depth, height, width, channels = sizes(x)
+    planes = tf.reshape(x, (count * depth, height, width, channels))
+    planes = function(planes, window[1:], strides[1:], padding, "NHWC")
+    _, height, width, _ = sizes(planes)
+    columns = tf.reshape(planes, (count, depth, height * width, channels))
+    columns = function(columns, (window[0], 1), (strides[0], 1), padding, "NHWC")
+    return tf.reshape(columns, (count, sizes(columns)[1], height, width, channels))
 
 
 class MaxPooling1D(Pooling):

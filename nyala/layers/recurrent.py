@@ -265,7 +265,8 @@ class RNN(Layer):
             if isinstance(cell, DropoutCell):
                 cell.get_dropout_mask(inputs)
                 cell.get_recurrent_dropout_mask(tree.flatten(own)[0])
-            inputs = tf.zeros((tf.shape(inputs)[0], output_size_of(cell)), inputs.dtype) if self._is_stacked() else None
+            if self._is_stacked():  # the next cell's inputs look like this one's output
+                inputs = tf.zeros((tf.shape(sequences)[0], output_size_of(cell)), sequences.dtype)
 
     def _reset_dropout_masks(self) -> None:
         for cell in self._dropout_cells():

@@ -36,7 +36,7 @@ def takes_training(cell: Any) -> bool:
 
 def apply_cell(cell: Any, inputs: Any, states: list[Any], training: bool | None) -> tuple[Any, list[Any]]:
     """One time step of any cell; the new states come laid out as `states`."""
-    function = cell if callable(cell) else cell.call
+    function: Any = cell if callable(cell) else cell.call
     options = {"training": training} if takes_training(cell) else {}
     output, new_states = function(inputs, states, **options)
     return output, tree.pack_sequence_as(states, tree.flatten(new_states))

@@ -82,6 +82,18 @@ class Functional(Model):
         return self._outputs_struct
 
     @property
+    def input_shape(self) -> Any:
+        """The shape of the input, or a list of those of the flat inputs."""
+        shapes = [x.shape for x in self._inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of those of the flat outputs."""
+        shapes = [x.shape for x in self._outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
     def input_names(self) -> list[str]:
         """The names of the inputs."""
         return [x._keras_history[0].name if x._keras_history else x.name for x in self._inputs]
@@ -197,13 +209,6 @@ class Functional(Model):
         data["name"] = operation.name
         data["inbound_nodes"] = [_call_data(args, kwargs, places) for args, kwargs in calls]
         return data
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """Make the model that `get_config` described."""
-        if "layers" not in config or "input_layers" not in config:
-            return super().from_config(config)
-        return from_graph_config(cls, config, custom_objects)
 
 
 def _call_data(args: Any, kwargs: Mapping[str, Any], places: dict[int, int]) -> dict[str, Any]:

@@ -75,6 +75,18 @@ class Model(Trainer, Layer):
                 return layer
         raise ValueError(f"`{self.name}` has no layer {name!r}; it has {[layer.name for layer in layers]}.")
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Make the model that `get_config` described; its layers and calls again where it is a graph."""
+        from nyala.core.config import custom_object_scope
+
+        with custom_object_scope(custom_objects):
+            if {"layers", "input_layers"} <= config.keys():
+                from nyala.models.functional import from_graph_config
+
+                return from_graph_config(cls, config)
+            return super().from_config(config)
+
     def build_from_config(self, config: Mapping[str, Any]) -> None:
         """Build the model as `get_build_config` says: a subclassed one is called once on symbolic inputs."""
         if self.built or not config:

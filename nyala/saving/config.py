@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -90,7 +91,10 @@ def serialize_keras_object(obj: Any) -> Any:
         >>> nyala.saving.serialize_keras_object(nyala.regularizers.L1(0.5))["config"]
         {'l1': 0.5}
     """
-    return config.serialize(obj)
+    data = config.serialize(obj)
+    if inspect.isfunction(obj) and isinstance(data, str):  # in a layer's config the name of an activation is enough
+        return {"module": "builtins", "class_name": "function", "config": data, "registered_name": "function"}
+    return data
 
 
 def deserialize_keras_object(

@@ -37,6 +37,7 @@ class Row:
     gradient: bool = True  # whether gradients exist: not for integer inputs without weights
     dynamic: bool = True  # whether the layer takes inputs of unknown batch size
     empty: bool = True  # whether the oracle takes an empty batch; ours always does
+    lacking: tuple[str, ...] = ()  # dtype policies for which the oracle has no kernel on a CPU; ours has all
     xla: bool = True  # whether XLA on a CPU can compile it; the row says why not in a comment
 
     def __str__(self) -> str:

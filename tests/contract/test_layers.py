@@ -139,6 +139,9 @@ def test_dtype_policies(row, policy):
     ours = getattr(nyala.layers, row.layer)(**row.arguments, dtype=policy)
     theirs = getattr(keras.layers, row.layer)(**row.arguments, dtype=policy)
     mine = tree.flatten(ours(tensors(row.inputs), **row.call))
+    if policy in row.lacking:
+        assert {x.dtype.name for x in mine} == {ours.compute_dtype}
+        return
     reference = tree.flatten(theirs(tensors(row.inputs), **row.call))
     assert [x.dtype.name for x in mine] == [x.dtype.name for x in reference]
     assert [w.dtype for w in ours.weights] == [w.dtype for w in theirs.weights]
@@ -176,7 +179,7 @@ def test_every_layer_has_a_row():
     """A layer without a row is a layer that nobody checks."""
     have = {row.layer for row in ROWS}
     # What cannot stand alone in a row has tests of its own, beside this file.
-    elsewhere = {"Layer", "InputLayer", "Input", "InputSpec"}
+    elsewhere = {"Layer", "InputLayer", "Input", "InputSpec", "Lambda", "SpectralNormalization"}
     from nyala.core import config
 
     names = {cls.__name__ for cls in config.layers.entries.values() if isinstance(cls, type)}

@@ -29,7 +29,7 @@ loaded = {name.split(".")[0] for name in sys.modules}
 assert "tensorflow" in loaded and not loaded & {"keras", "tf_keras"}, loaded & {"keras", "tf_keras"}
 import tensorflow as tf
 x = tf.keras.Input((3,))
-theirs = tf.keras.Model(x, tf.nn.relu(tf.keras.layers.Dense(2)(x)))  # the same door to `tf.*` serves both
+theirs = tf.keras.Model(x, tf.keras.layers.Dense(2, activation="relu")(x))
 y = nyala.Input((3,))
 ours = nyala.Model(y, tf.nn.relu(nyala.layers.Dense(2)(y)))
 ours.set_weights(theirs.get_weights())
@@ -53,14 +53,10 @@ def test_all_is_sorted_and_without_doubles():
 
 @pytest.mark.parametrize("name", nyala.__all__)
 def test_name_resolves(name):
-    assert getattr(nyala, name) is not None
-
-
-@pytest.mark.parametrize("module", [n for n in nyala.__all__ if hasattr(getattr(nyala, n), "__path__")])
-def test_names_of_a_part_resolve(module):
-    part = getattr(nyala, module)
-    assert list(part.__all__) == sorted(set(part.__all__))
-    assert [name for name in part.__all__ if not hasattr(part, name)] == []
+    thing = getattr(nyala, name)
+    assert thing is not None
+    for inner in getattr(thing, "__all__", ()):  # of a module
+        assert getattr(thing, inner) is not None
 
 
 def test_unknown_name():

@@ -8,7 +8,7 @@ import pytest
 import nyala
 from nyala.core.engine import tf
 from tests.contract.rows import floats
-from tests.oracle import assert_close
+from tests.oracle import assert_close, keras
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_groups_are_convolutions_side_by_side():
 @pytest.mark.parametrize(
     ("arguments", "shape", "said"),
     [
-        ({"filters": 2, "kernel_size": 5}, (None, 4, 4, 1), "does not fit"),
-        ({"filters": 3, "kernel_size": 1, "groups": 2}, (None, 4, 4, 2), "cannot share evenly"),
-        ({"filters": 2, "kernel_size": 1, "groups": 2}, (None, 4, 4, 3), "which is no multiple"),
+        ({"filters": 2, "kernel_size": 5}, (None, 4, 4, 1), "is larger than its inputs"),
+        ({"filters": 3, "kernel_size": 1, "groups": 2}, (None, 4, 4, 2), "multiple of `groups`"),
+        ({"filters": 2, "kernel_size": 1, "groups": 2}, (None, 4, 4, 3), "multiple of groups=2"),
         ({"filters": 0, "kernel_size": 1}, (None, 4, 4, 3), "positive integer"),
         ({"filters": 2, "kernel_size": (1, 2, 3)}, (None, 4, 4, 3), "2 positive integers or one"),
         ({"filters": 2, "kernel_size": 2, "padding": "causal"}, (None, 4, 4, 3), "must be one of 'valid', 'same'"),
@@ -68,3 +68,49 @@ def test_groups_are_convolutions_side_by_side():
 def test_mistakes_are_named(arguments, shape, said):
     with pytest.raises(ValueError, match=said):
         nyala.layers.Conv2D(**arguments)(nyala.KerasTensor(shape))
+
+
+TRANSPOSED = [
+    {"filters": 3, "kernel_size": 3, "dilation_rate": 2},
+    {"filters": 3, "kernel_size": (2, 3), "dilation_rate": (3, 2), "padding": "same"},
+]
+
+
+@pytest.mark.parametrize("arguments", TRANSPOSED, ids=str)
+def test_transposed_convolutions_with_dilation(arguments):
+    """The oracle computes these on a CPU under XLA only; ours computes them everywhere."""
+    x = tf.constant(floats(2, 6, 5, 4))
+    ours, theirs = nyala.layers.Conv2DTranspose(**arguments), keras.layers.Conv2DTranspose(**arguments)
+    ours.build(x.shape)
+    theirs.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    expected = tf.function(lambda x: theirs(x), jit_compile=True, autograph=False)(x)
+    assert_close(ours(x), expected, 1e-5, 1e-5)
+    assert ours.compute_output_shape(x.shape) == tuple(theirs.compute_output_shape(x.shape))
+
+
+@pytest.mark.parametrize(
+    "name", ["Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv1D"]
+)
+def test_unknown_sizes(name):
+    """Where space is unknown the symbolic call says so, and the graph computes what the eager call does."""
+    rank = int(name.partition("D")[0][-1]) if name.startswith("Conv") else {"D": 2, "S": 1}[name[0]]
+    arguments = {"kernel_size": 3, "padding": "same"} | ({} if name.startswith("Depth") else {"filters": 5})
+    layer = getattr(nyala.layers, name)(**arguments)
+    outputs = layer(nyala.KerasTensor((None, *[None] * rank, 4)))
+    assert outputs.shape[:-1] == (None,) * (rank + 1)
+    assert outputs.shape[-1] in (4, 5)
+    x = tf.constant(floats(2, *[6] * rank, 4))
+    graph = tf.function(lambda x: layer(x), input_signature=[tf.TensorSpec([None] * (rank + 1) + [4])], autograph=False)
+    assert_close(graph(x), layer(x), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"])
+def test_other_kinds_in_both_layouts(name):
+    arguments = {"kernel_size": 3, "strides": 2} | ({} if name.startswith("Depth") else {"filters": 5})
+    x = floats(2, 6, 7, 4)
+    last, first = (getattr(nyala.layers, name)(**arguments, data_format=f"channels_{end}") for end in ("last", "first"))
+    expected = last(x).numpy()
+    first.build(np.moveaxis(x, -1, 1).shape)
+    first.set_weights(last.get_weights())
+    assert_close(np.moveaxis(first(np.moveaxis(x, -1, 1)).numpy(), 1, -1), expected, 1e-5, 1e-6)

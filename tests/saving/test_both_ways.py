@@ -17,7 +17,7 @@ WAYS = {"here": (nyala, nyala), "to Keras": (nyala, keras), "from Keras": (keras
 
 
 def arrays_in(path):
-    """Every array of a weights file by its place, and the name behind each group of variables."""
+    """Every array of a weights file by its place, and the name behind each group that holds some."""
     found = {}
 
     def visit(name, item):
@@ -28,7 +28,7 @@ def arrays_in(path):
 
     with h5py.File(path) as file:
         file.visititems(visit)
-    return found
+    return {place: value for place, value in found.items() if not isinstance(value, str) or f"{place}/0" in found}
 
 
 def weights_of(path, folder):

@@ -91,7 +91,7 @@ def test_two_epochs_end_where_the_oracle_ends(work, plan):
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw"])
 def test_ten_steps_with_each_optimizer(optimizer):
     """Ten steps on the same batches end at the oracle's weights."""
-    ours, theirs, x, y = pair("classifier", optimizer)
+    ours, theirs, x, _ = pair("classifier", optimizer)
     for _ in range(10):
         mine = ours.train_on_batch(x[:16], LABELS[:16])
         assert_close(mine, theirs.train_on_batch(x[:16], LABELS[:16]), 1e-4, 1e-5)
@@ -152,7 +152,7 @@ SOURCES = {
 )
 def test_every_source_gives_the_same_training(source, plan):
     """The same batches from anywhere lead to the weights that arrays lead to."""
-    expected, _, _, _ = pair("classifier", **PLANS[plan])
+    expected, *_ = pair("classifier", **PLANS[plan])
     model = classifier(nyala)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **PLANS[plan])
     model.set_weights(expected.get_weights())
@@ -274,7 +274,7 @@ def test_shuffling_is_a_permutation_that_a_seed_repeats():
         model = Watch()
         model.compile("sgd", "mse", run_eagerly=True)
         model.fit(rows, rows, batch_size=6, epochs=2, verbose=0)
-    epochs = [sum(seen[start : start + 4], []) for start in range(0, 16, 4)]
+    epochs = [[row for batch in seen[start : start + 4] for row in batch] for start in range(0, 16, 4)]
     assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
     assert epochs[0] != epochs[1]
     assert epochs[:2] == epochs[2:]

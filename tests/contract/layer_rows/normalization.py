@@ -24,7 +24,7 @@ ROWS = [
     Row("GroupNormalization", {"groups": -1, "center": False}, floats(3, 2, 5, 4)),
     Row("GroupNormalization", {"groups": 1, "axis": 1, "epsilon": 1e-2}, floats(3, 4, 5, 2)),
     Row("RMSNormalization", {}, floats(4, 6)),
-    Row("RMSNormalization", {"axis": 1, "epsilon": 1e-2}, floats(4, 3, 3)),
+    Row("RMSNormalization", {"axis": [-1], "epsilon": 1e-2}, floats(4, 3, 3)),
     Row("UnitNormalization", {}, floats(4, 6)),
     Row("UnitNormalization", {"axis": [1, 2]}, floats(3, 4, 5)),
 ]
