@@ -17,8 +17,9 @@ class Activation(Layer):
     Raises ValueError for a name that stands for no activation.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Activation("relu")([-1.0, 2.0]).numpy().tolist()
+        >>> nyala.layers.Activation("relu")(np.array([-1.0, 2.0])).numpy().tolist()
         [0.0, 2.0]
     """
 
@@ -37,8 +38,9 @@ class ReLU(Layer):
     Raises ValueError where `max_value`, `negative_slope` or `threshold` is negative.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.ReLU(max_value=6.0, negative_slope=0.5)([-2.0, 1.0, 9.0]).numpy().tolist()
+        >>> nyala.layers.ReLU(max_value=6.0, negative_slope=0.5)(np.array([-2.0, 1.0, 9.0])).numpy().tolist()
         [-1.0, 1.0, 6.0]
     """
 
@@ -65,8 +67,9 @@ class LeakyReLU(Layer):
     """`max(x, 0) + negative_slope · min(x, 0)`; raises ValueError for a negative slope.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.LeakyReLU(0.5)([-2.0, 1.0]).numpy().tolist()
+        >>> nyala.layers.LeakyReLU(0.5)(np.array([-2.0, 1.0])).numpy().tolist()
         [-1.0, 1.0]
     """
 
@@ -137,8 +140,9 @@ class ELU(Layer):
     """`x` where it is positive, else `alpha · (exp(x) - 1)`. Source: Clevert et al., "Exponential linear units", 2015.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.ELU()([-1.0, 1.0]).numpy().round(3).tolist()
+        >>> nyala.layers.ELU()(np.array([-1.0, 1.0])).numpy().round(3).tolist()
         [-0.632, 1.0]
     """
 
@@ -157,8 +161,9 @@ class Softmax(Layer):
     Raises ValueError for a mask that does not broadcast to the inputs, and for an axis that they do not have.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Softmax()([0.0, 0.0]).numpy().tolist()
+        >>> nyala.layers.Softmax()(np.array([0.0, 0.0])).numpy().tolist()
         [0.5, 0.5]
     """
 

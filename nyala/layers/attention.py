@@ -265,6 +265,10 @@ def _row_mask(mask: Any) -> Any:
     return None if mask is None else tf.cast(mask, "bool")[:, None]  # (N, S) → (N, 1, S)
 
 
+def _column_mask(mask: Any) -> Any:
+    return None if mask is None else tf.cast(mask, "bool")[:, :, None]  # (N, T) → (N, T, 1)
+
+
 class MultiHeadAttention(_Heads):
     """Attention in several heads (Vaswani et al., 2017), called on a query, a value and optionally a key.
 
@@ -366,7 +370,10 @@ class MultiHeadAttention(_Heads):
     ) -> Any:
         self._check_flash()
         key = value if key is None else key
-        mask = self._mask([attention_mask, _row_mask(value_mask), _row_mask(key_mask)], query, value, use_causal_mask)
+        # Of the queries' masks the one that came attached counts, not one given by name: so it is in the reference.
+        attached = getattr(query, "_keras_mask", None)
+        masks = [attention_mask, _column_mask(attached), _row_mask(value_mask), _row_mask(key_mask)]
+        mask = self._mask(masks, query, value, use_causal_mask)
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         score, combine = attention_equations(q.shape.rank, self.attention_axes)
         scores = tf.einsum(score, q * self.key_dim**-0.5, k)
@@ -487,8 +494,7 @@ class GroupedQueryAttention(_Heads):
     ) -> Any:
         self._check_flash()
         key = value if key is None else key
-        query_rows = None if query_mask is None else query_mask[:, :, None]
-        masks = [attention_mask, query_rows, _row_mask(value_mask), _row_mask(key_mask)]
+        masks = [attention_mask, _column_mask(query_mask), _row_mask(value_mask), _row_mask(key_mask)]
         mask = self._mask(masks, query, value, use_causal_mask)
         repeats = self.num_query_heads // self.num_key_value_heads
         q = self._query_dense(query) * self.head_dim**-0.5

@@ -13,6 +13,7 @@ from nyala.core import config
 from nyala.core.engine import gpus, tf
 from nyala.core.layer import Layer
 from nyala.core.settings import standardize_data_format
+from nyala.core.variable import Variable
 from nyala.layers.checks import integer_tuple, one_of, positive_integer
 from nyala.layers.windows import (
     CHANNELS_LAST,
@@ -32,6 +33,10 @@ class BaseConv(Layer):
 
     A subclass says in `kernels` which kernels it has and in `convolve` what it does with them.
     """
+
+    kernel: Variable  # the weights that `build` makes of what `kernels` lists
+    depthwise_kernel: Variable
+    pointwise_kernel: Variable
 
     rank = 2
     paddings: tuple[str, ...] = ("valid", "same")

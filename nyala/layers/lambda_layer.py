@@ -23,8 +23,9 @@ class Lambda(Layer):
     Raises TypeError where `function` cannot be called.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Lambda(lambda x: x * 2)([1.0, 2.0]).numpy().tolist()
+        >>> nyala.layers.Lambda(lambda x: x * 2)(np.array([1.0, 2.0])).numpy().tolist()
         [2.0, 4.0]
     """
 
@@ -60,7 +61,8 @@ class Lambda(Layer):
         if self._given_shape is None:
             return super().compute_output_shape(input_shape)
         if callable(self._given_shape):
-            return tuple(self._given_shape(input_shape))
+            shape: Any = self._given_shape(input_shape)
+            return tuple(shape)
         return (input_shape[0], *self._given_shape)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

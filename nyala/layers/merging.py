@@ -323,7 +323,7 @@ class Dot(Layer):
 
     def _places(self, shapes: Sequence[Shape]) -> list[int]:
         """The axis of each input, from 1."""
-        axes = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
+        axes: Any = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
         for axis, shape in zip(axes, shapes):
             if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
                 raise ValueError(

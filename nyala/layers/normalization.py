@@ -50,10 +50,11 @@ def checked_axes(layer: Layer, axis: int | Sequence[int], input_shape: Sequence[
 
 def checked_axis_argument(layer: Layer, axis: Any) -> Any:
     """`axis` where it is an integer or a list of integers; a TypeError where not."""
-    several = isinstance(axis, (list, tuple)) and all(isinstance(place, (int, np.integer)) for place in axis)
-    if not several and not isinstance(axis, (int, np.integer)):
+    if isinstance(axis, (list, tuple)) and all(isinstance(place, (int, np.integer)) for place in axis):
+        return list(axis)
+    if not isinstance(axis, (int, np.integer)):
         raise TypeError(f"`axis` of `{layer.name}` must be an integer or a list of them, but got {axis!r}.")
-    return list(axis) if several else int(axis)
+    return int(axis)
 
 
 class _ScaledAndShifted(Layer):
@@ -303,8 +304,9 @@ class LayerNormalization(_ScaledAndShifted):
     Source: Ba et al., "Layer normalization", 2016.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.LayerNormalization(epsilon=0.0)([[1.0, 3.0]]).numpy().tolist()
+        >>> nyala.layers.LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).numpy().tolist()
         [[-1.0, 1.0]]
     """
 
@@ -368,8 +370,9 @@ class GroupNormalization(_ScaledAndShifted):
     Source: Wu and He, "Group normalization", 2018.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.GroupNormalization(2, epsilon=0.0)([[[1.0, 3.0, 5.0, 9.0]]]).numpy().tolist()
+        >>> nyala.layers.GroupNormalization(2, epsilon=0.0)(np.array([[[1.0, 3.0, 5.0, 9.0]]])).numpy().tolist()
         [[[-1.0, 1.0, -1.0, 1.0]]]
     """
 
@@ -431,8 +434,9 @@ class RMSNormalization(Layer):
     Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.RMSNormalization()([[3.0, 3.0]]).numpy().tolist()
+        >>> nyala.layers.RMSNormalization()(np.array([[3.0, 3.0]])).numpy().tolist()
         [[1.0, 1.0]]
     """
 
@@ -458,8 +462,9 @@ class UnitNormalization(Layer):
     Shapes: (N, …) → the same. Raises TypeError for an axis that is no integer and ValueError for one that is missing.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.UnitNormalization()([[3.0, 4.0]]).numpy().round(2).tolist()
+        >>> nyala.layers.UnitNormalization()(np.array([[3.0, 4.0]])).numpy().round(2).tolist()
         [[0.6, 0.8]]
     """
 
@@ -502,8 +507,8 @@ class SpectralNormalization(Wrapper):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
-        self.kernel = getattr(self.layer, "kernel", None)
-        self.kernel = getattr(self.layer, "embeddings", None) if self.kernel is None else self.kernel
+        kernel: Any = getattr(self.layer, "kernel", None)
+        self.kernel: Any = getattr(self.layer, "embeddings", None) if kernel is None else kernel
         if self.kernel is None:
             raise ValueError(
                 f"`{self.path}` normalizes the `kernel` or the `embeddings` of a layer, but "

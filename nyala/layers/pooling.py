@@ -85,8 +85,9 @@ class MaxPooling1D(Pooling):
     Shapes: (N, T, C) → (N, T', C). Raises ValueError for sizes that are no positive integers and unknown padding.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.MaxPooling1D(2)([[[1.0], [3.0], [2.0], [0.0]]]).numpy().ravel().tolist()
+        >>> nyala.layers.MaxPooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]])).numpy().ravel().tolist()
         [3.0, 2.0]
     """
 
@@ -125,8 +126,9 @@ class AveragePooling1D(Pooling):
     """The mean of each window along time; padding does not count. See `MaxPooling1D` for arguments and shapes.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.AveragePooling1D(2)([[[1.0], [3.0], [2.0], [0.0]]]).numpy().ravel().tolist()
+        >>> nyala.layers.AveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]])).numpy().ravel().tolist()
         [2.0, 1.0]
     """
 
@@ -185,8 +187,9 @@ class GlobalMaxPooling1D(GlobalPooling):
     """The maximum over time: (N, T, C) → (N, C), or (N, 1, C) with `keepdims`.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.GlobalMaxPooling1D()([[[1.0, 5.0], [3.0, 4.0]]]).numpy().tolist()
+        >>> nyala.layers.GlobalMaxPooling1D()(np.array([[[1.0, 5.0], [3.0, 4.0]]])).numpy().tolist()
         [[3.0, 5.0]]
     """
 
@@ -221,8 +224,9 @@ class GlobalAveragePooling1D(GlobalPooling):
     """The mean over time: (N, T, C) → (N, C), or (N, 1, C) with `keepdims`; with a mask, over the steps it lets by.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.GlobalAveragePooling1D()([[[1.0, 5.0], [3.0, 4.0]]]).numpy().tolist()
+        >>> nyala.layers.GlobalAveragePooling1D()(np.array([[[1.0, 5.0], [3.0, 4.0]]])).numpy().tolist()
         [[2.0, 4.5]]
     """
 
@@ -320,8 +324,9 @@ class AdaptiveMaxPooling1D(AdaptivePooling):
     Shapes: (N, T, C) → (N, output_size, C). Raises TypeError or ValueError for a size that is no positive integer.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.AdaptiveMaxPooling1D(2)([[[1.0], [2.0], [3.0]]]).numpy().ravel().tolist()
+        >>> nyala.layers.AdaptiveMaxPooling1D(2)(np.array([[[1.0], [2.0], [3.0]]])).numpy().ravel().tolist()
         [2.0, 3.0]
     """
 
@@ -356,8 +361,9 @@ class AdaptiveAveragePooling1D(AdaptivePooling):
     """The means of `output_size` windows that cover time evenly; see `AdaptiveMaxPooling1D`.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.AdaptiveAveragePooling1D(2)([[[1.0], [2.0], [3.0]]]).numpy().ravel().tolist()
+        >>> nyala.layers.AdaptiveAveragePooling1D(2)(np.array([[[1.0], [2.0], [3.0]]])).numpy().ravel().tolist()
         [1.5, 2.5]
     """
 

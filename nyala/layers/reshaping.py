@@ -130,8 +130,9 @@ class RepeatVector(Layer):
     Raises TypeError where `n` is no integer and ValueError where it is not positive.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.RepeatVector(2)([[1.0, 2.0]]).numpy().tolist()
+        >>> nyala.layers.RepeatVector(2)(np.array([[1.0, 2.0]])).numpy().tolist()
         [[[1.0, 2.0], [1.0, 2.0]]]
     """
 
@@ -148,8 +149,9 @@ class Identity(Layer):
     """The inputs as they are.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Identity()([1.0, 2.0]).numpy().tolist()
+        >>> nyala.layers.Identity()(np.array([1.0, 2.0])).numpy().tolist()
         [1.0, 2.0]
     """
 
@@ -165,8 +167,9 @@ class Rescaling(Layer):
     """`outputs = inputs · scale + offset`, in the compute dtype; `scale` and `offset` broadcast against the inputs.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.Rescaling(1 / 127.5, offset=-1.0)([0, 255]).numpy().tolist()
+        >>> nyala.layers.Rescaling(1 / 127.5, offset=-1.0)(np.array([0, 255])).numpy().tolist()
         [-1.0, 1.0]
     """
 
@@ -319,8 +322,9 @@ class ZeroPadding1D(ZeroPadding):
     Raises ValueError for negative numbers.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.ZeroPadding1D((1, 0))([[[5.0], [6.0]]]).numpy().ravel().tolist()
+        >>> nyala.layers.ZeroPadding1D((1, 0))(np.array([[[5.0], [6.0]]])).numpy().ravel().tolist()
         [0.0, 5.0, 6.0]
     """
 
@@ -376,8 +380,9 @@ class UpSampling1D(Layer):
     Raises TypeError where `size` is no integer and ValueError where it is not positive.
 
     Example:
+        >>> import numpy as np
         >>> import nyala
-        >>> nyala.layers.UpSampling1D(2)([[[1.0], [2.0]]]).numpy().ravel().tolist()
+        >>> nyala.layers.UpSampling1D(2)(np.array([[[1.0], [2.0]]])).numpy().ravel().tolist()
         [1.0, 1.0, 2.0, 2.0]
     """
 
