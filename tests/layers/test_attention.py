@@ -12,7 +12,9 @@ Q = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
 V = np.random.default_rng(1).normal(size=(2, 5, 4)).astype("float32")
 
 
-@pytest.mark.filterwarnings("ignore:(?s).*Layer '(query|key|value)'.*does not support masking:UserWarning")  # the oracle's own
+@pytest.mark.filterwarnings(
+    "ignore:(?s).*Layer '(query|key|value)'.*does not support masking:UserWarning"
+)  # the oracle's own
 @pytest.mark.parametrize("name", ["MultiHeadAttention", "GroupQueryAttention"])
 def test_masks_come_from_the_layers_before(name):
     """An Embedding's mask hides padding from the heads, and goes on to the layers behind."""
