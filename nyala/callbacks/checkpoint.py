@@ -71,7 +71,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def _save(self, epoch: int, batch: int | None, logs: Logs | None) -> None:
         if self.save_best_only:
-            value = self.value_in(logs)
+            value = self.get_monitor_value(logs)
             if value is None or not self.is_better(value, self.best):
                 return
             self.best = value

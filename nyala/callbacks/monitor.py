@@ -58,7 +58,7 @@ class MonitorCallback(Callback):
             return value - self.min_delta > than
         return value + self.min_delta < than
 
-    def value_in(self, logs: Logs | None) -> float | None:
+    def get_monitor_value(self, logs: Logs | None) -> float | None:
         """The watched value; None, and one warning with what there is instead, where it is missing."""
         value = (logs or {}).get(self.monitor)
         if value is None and not self._warned:
@@ -107,7 +107,7 @@ class EarlyStopping(MonitorCallback):
         self.best, self.best_weights, self._warned = None, None, False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = self.value_in(logs)
+        value = self.get_monitor_value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
@@ -175,7 +175,7 @@ class ReduceLROnPlateau(MonitorCallback):
         return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = self.value_in(logs)
+        value = self.get_monitor_value(logs)
         if value is None:
             return
         if self.in_cooldown():

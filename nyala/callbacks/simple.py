@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from nyala.training.callback import Callback, Logs
+from nyala.training.callback import BATCH_HOOKS, Callback, Logs
 
 
 class LambdaCallback(Callback):
@@ -41,18 +41,23 @@ class LambdaCallback(Callback):
 
     @property
     def batch_interval(self) -> int | None:
-        batch_hooks = {"on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"}
-        return 1 if self._hooks & batch_hooks else None
+        return 1 if self._hooks & set(BATCH_HOOKS) else None
 
 
 class TerminateOnNaN(Callback):
     """Stops training when the loss is NaN or infinite; it looks whenever a chunk of steps ends.
+
+    With `raise_error` it raises RuntimeError instead of stopping quietly.
 
     Example:
         >>> import nyala
         >>> nyala.callbacks.TerminateOnNaN().batch_interval is None
         True
     """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
 
     @property
     def batch_interval(self) -> int | None:
@@ -61,7 +66,10 @@ class TerminateOnNaN(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
-            print(f"Batch {batch}: the loss is {loss}, so training stops.")
+            message = f"Batch {batch}: the loss is {loss}, so training stops."
+            if self.raise_error:
+                raise RuntimeError(message)
+            print(message)
             self.model.stop_training = True
 
 

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Logs = Mapping[str, Any]
+_SIDES = ("begin", "end")
+BATCH_HOOKS = tuple(f"on_{kind}batch_{side}" for kind in ("", "train_", "test_", "predict_") for side in _SIDES)
+_NUMBERED_HOOKS = (*BATCH_HOOKS, *(f"on_epoch_{side}" for side in _SIDES))
+_PLAIN_HOOKS = tuple(f"on_{kind}_{side}" for kind in ("train", "test", "predict") for side in _SIDES)
 
 
 class Callback:
@@ -41,8 +45,7 @@ class Callback:
     @property
     def batch_interval(self) -> int | None:
         """Every how many batches the callback must hear; None where any chunk will do."""
-        heard = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-        return 1 if any(getattr(type(self), name) is not getattr(Callback, name) for name in heard) else None
+        return 1 if any(getattr(type(self), name) is not getattr(Callback, name) for name in BATCH_HOOKS) else None
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called by `on_train_batch_begin`."""
@@ -113,7 +116,7 @@ class History(Callback):
         self.model.history = self
 
 
-class CallbackList:
+class CallbackList(Callback):
     """Several callbacks as one, with a `History` and, where wanted, a progress display among them."""
 
     def __init__(
@@ -126,6 +129,7 @@ class CallbackList:
     ) -> None:
         from nyala.training.progress import ProgbarLogger
 
+        super().__init__()
         given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
         for callback in given:
             if not isinstance(callback, Callback):
@@ -139,7 +143,6 @@ class CallbackList:
         if add_history and self.history is None:
             self.history = History()
             self.callbacks.append(self.history)
-        self.params: dict[str, Any] = {}
         if model is not None:
             self.set_model(model)
         if params:
@@ -157,6 +160,7 @@ class CallbackList:
 
     def set_model(self, model: Any) -> None:
         """Hand the model to all."""
+        super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
 
@@ -166,12 +170,22 @@ class CallbackList:
         intervals = [c.batch_interval for c in self.callbacks]
         return min((n for n in intervals if n is not None), default=None)
 
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("on_"):
-            raise AttributeError(f"CallbackList has no attribute {name!r}")
 
-        def call_each(*args: Any, **kwargs: Any) -> None:
-            for callback in self.callbacks:
-                getattr(callback, name)(*args, **kwargs)
+def _call_each(name: str, numbered: bool) -> Any:
+    """The hook `name` of a list: that of each callback, with a dict for logs that are absent."""
 
-        return call_each
+    def with_number(self: CallbackList, number: int, logs: Logs | None = None) -> None:
+        logs = {} if logs is None else logs
+        for callback in self.callbacks:
+            getattr(callback, name)(number, logs)
+
+    def without_number(self: CallbackList, logs: Logs | None = None) -> None:
+        logs = {} if logs is None else logs
+        for callback in self.callbacks:
+            getattr(callback, name)(logs)
+
+    return with_number if numbered else without_number
+
+
+for _name in (*_NUMBERED_HOOKS, *_PLAIN_HOOKS):
+    setattr(CallbackList, _name, _call_each(_name, _name in _NUMBERED_HOOKS))

@@ -173,8 +173,8 @@ class Trainer:
     def train_step(self, data: Any) -> Any:
         """Learn from one batch and return the logs."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        self._learn(x, y, sample_weight)
-        return self.compute_metrics_after_step(x, y, sample_weight)
+        y_pred = self._learn(x, y, sample_weight)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def _learn(self, x: Any, y: Any, sample_weight: Any) -> Any:
         """One update of the weights; returns the outputs."""
@@ -186,12 +186,7 @@ class Trainer:
         if weights:
             self.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
         self._track_loss(loss, x)
-        self._last_outputs = y_pred
         return y_pred
-
-    def compute_metrics_after_step(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        """The logs of the step that just ran."""
-        return self.compute_metrics(x, y, self.__dict__.pop("_last_outputs"), sample_weight=sample_weight)
 
     def test_step(self, data: Any) -> Any:
         """Evaluate one batch and return the logs."""
@@ -344,7 +339,6 @@ class Trainer:
         def step(data: Any) -> dict[str, Any]:
             x, y, sample_weight = unpack_x_y_sample_weight(data)
             self._count(y, run(x, y, sample_weight), sample_weight)
-            self.__dict__.pop("_last_outputs", None)
             return {}
 
         # The values of the metrics are asked for once a chunk, not once a step.
@@ -431,11 +425,11 @@ class Trainer:
             callback_list.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
-        self.optimizer_finalize()
+        self._finalize_weights()
         callback_list.on_train_end(logs)
         return self.history
 
-    def optimizer_finalize(self) -> None:
+    def _finalize_weights(self) -> None:
         """Let the optimizer put averaged weights in place, where it keeps any."""
         if self.optimizer is not None and self.trainable_weights:
             self.optimizer.finalize_variable_values(self.trainable_weights)
