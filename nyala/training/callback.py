@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nyala.core import tree
+
 Logs = Mapping[str, Any]
 _SIDES = ("begin", "end")
 BATCH_HOOKS = tuple(f"on_{kind}batch_{side}" for kind in ("", "train_", "test_", "predict_") for side in _SIDES)
@@ -130,7 +132,7 @@ class CallbackList(Callback):
         from nyala.training.progress import ProgbarLogger
 
         super().__init__()
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+        given = [callbacks] if isinstance(callbacks, Callback) else tree.flatten(list(callbacks or []))
         for callback in given:
             if not isinstance(callback, Callback):
                 kind = callback.__name__ if isinstance(callback, type) else repr(callback)

@@ -10,7 +10,7 @@ from nyala.core import tensor, tree
 from nyala.training.feeds import Feed, ResidentFeed
 
 
-def check_class_numbers(model: Any, y: Any) -> None:
+def check_class_numbers(model: Any, y: Any, where: str = "y") -> None:
     """Raise ValueError where a sparse loss would get a class number that its output has no place for."""
     outputs = _known_outputs(model)
     losses = _losses_by_output(model, len(outputs))
@@ -22,6 +22,10 @@ def check_class_numbers(model: Any, y: Any) -> None:
         if target is None or "sparse_categorical" not in str(name).lower() or output.shape[-1] is None:
             continue
         labels = np.asarray(target)
+        if labels.dtype.kind not in "iufb":
+            raise TypeError(
+                f"The loss `{name}` expects class numbers, but `{where}` holds strings; number the classes from 0."
+            )
         low, high, classes = labels.min(), labels.max(), output.shape[-1]
         ignored = getattr(loss, "ignore_class", None)
         if ignored is not None:
@@ -30,7 +34,7 @@ def check_class_numbers(model: Any, y: Any) -> None:
         if low < 0 or high >= classes:
             raise ValueError(
                 f"The loss `{name}` expects class numbers from 0 to {classes - 1} for the {classes} outputs of "
-                f"`{output._keras_history[0].name}`, but `y` goes from {low} to {high}. Number the classes from 0, or give "
+                f"`{output._keras_history[0].name}`, but `{where}` goes from {low} to {high}. Number the classes from 0, or give "
                 f"the last layer {int(high) + 1} units."
             )
 

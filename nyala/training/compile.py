@@ -116,7 +116,7 @@ class CompileLoss:
 
 
 def _leaves(given: Any) -> list[Any]:
-    if given is None or _is_leaf(given):
+    if _is_leaf(given) or not isinstance(given, (Mapping, list, tuple)):
         return [given]
     values = given.values() if isinstance(given, Mapping) else given
     return [leaf for value in values for leaf in _leaves(value)]

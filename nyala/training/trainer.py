@@ -392,6 +392,8 @@ class Trainer:
         `validation_data` or on the last `validation_split` of the rows. Bad data is refused before any step.
         """
         self._require_optimizer()
+        if class_weight is not None:
+            _check_class_weight(class_weight, x)
         if validation_split:
             x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split, validation_data)
         if class_weight is not None and x is not None and not isinstance(x, tf.data.Dataset):
@@ -401,7 +403,10 @@ class Trainer:
             x = dataset.map(lambda *batch: _class_weighted_batch(batch, class_weight))
         feed = make_feed(x, y, sample_weight, batch_size, shuffle)
         validation = self._validation_feed(validation_data, validation_batch_size or batch_size)
-        self._check_targets(feed, validation)
+        self._check_targets(feed, "y", training=True)
+        if validation is not None:
+            self._check_targets(validation, "y of validation_data")
+            _steps_in_epoch(validation, validation_steps)
         steps = _steps_in_epoch(feed, steps_per_epoch)
         verbose = 1 if verbose == "auto" else int(verbose)
         callback_list = self._callback_list(callbacks, verbose, epochs=epochs, steps=steps)
@@ -510,13 +515,16 @@ class Trainer:
             )
         return collected if kind == "predict" else logs
 
-    def _check_targets(self, *feeds: Feed | None) -> None:
-        """Refuse class numbers that the outputs have no place for."""
+    def _check_targets(self, feed: Feed, where: str, training: bool = False) -> None:
+        """Refuse targets that are missing, and class numbers that the outputs have no place for."""
         from nyala.training.checks import check_class_numbers
 
-        for feed in feeds:
-            if isinstance(feed, ResidentFeed) and self.loss is not None:
-                check_class_numbers(self, unpack_x_y_sample_weight(feed.host)[1])
+        if not isinstance(feed, ResidentFeed) or self.loss is None:
+            return
+        y = unpack_x_y_sample_weight(feed.host)[1]
+        if y is None and training and not self._has_own("train_step", "compute_loss"):
+            raise ValueError(f"The loss {self.loss!r} compares outputs with targets, but `y` is missing; pass `y=`.")
+        check_class_numbers(self, y, where)
 
     def _check_finite(self, logs: Mapping[str, Any], feed: Feed, epoch: int) -> None:
         loss = logs.get("loss")
@@ -544,7 +552,7 @@ class Trainer:
         if kwargs:
             raise TypeError(f"evaluate() takes no argument {sorted(kwargs)[0]!r}.")
         feed = make_feed(x, y, sample_weight, batch_size)
-        self._check_targets(feed)
+        self._check_targets(feed, "y")
         verbose = 1 if verbose == "auto" else int(verbose)
         callback_list = self._callback_list(callbacks, verbose, steps=_steps_in_epoch(feed, steps))
         logs = self._evaluate(feed, steps, callback_list)
@@ -596,6 +604,7 @@ class Trainer:
         """One step of training on one batch; returns its loss and metrics."""
         self._require_optimizer()
         if class_weight is not None:
+            _check_class_weight(class_weight, x)
             sample_weight = _class_weighted(y, sample_weight, class_weight)
         return self._on_batch("train", (x, y, sample_weight), return_dict)
 
@@ -611,11 +620,14 @@ class Trainer:
         return tree.map_structure(lambda t: t.numpy(), self._plan("predict").one((as_arrays(x, "x"),)))
 
     def _on_batch(self, kind: str, data: tuple[Any, Any, Any], return_dict: bool) -> Any:
+        from nyala.training.checks import check_class_numbers
         from nyala.training.feeds import as_arrays, row_count, trimmed
 
         x, y, sample_weight = data
         batch = trimmed((as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")))
         row_count(batch)
+        if self.loss is not None:
+            check_class_numbers(self, unpack_x_y_sample_weight(batch)[1])
         logs = _plain(self._plan(kind).one(batch, fresh=True))
         values = list(logs.values())
         return logs if return_dict else values[0] if len(values) == 1 else values
@@ -663,7 +675,7 @@ def _steps_in_epoch(feed: Feed, given: int | None) -> int | None:
         return int(given) if not isinstance(feed, ResidentFeed) else min(int(given), feed.batches or 0)
     if getattr(feed, "infinite", False):
         raise ValueError(
-            "The dataset has no end; say how many batches make an epoch with `steps_per_epoch` or `steps`."
+            "The dataset has no end; say how many batches make an epoch with `steps_per_epoch`, `validation_steps` or `steps`."
         )
     return feed.batches
 
@@ -684,15 +696,26 @@ def _plain(logs: Any) -> dict[str, Any]:
     return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
 
 
+def _check_class_weight(class_weight: Any, x: Any) -> None:
+    from nyala.training.feeds import is_arrays
+
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            f"class_weight is a dict of class numbers and weights, but got a {type(class_weight).__name__}."
+        )
+    unknown = [key for key in class_weight if not isinstance(key, (int, np.integer))]
+    if unknown:
+        raise ValueError(f"class_weight maps class numbers to weights, but has the key {unknown[0]!r}.")
+    if not isinstance(x, tf.data.Dataset) and not is_arrays(x):
+        raise ValueError(f"class_weight does not go with a {type(x).__name__}; let it give (x, y, sample_weight).")
+
+
 def _class_weighted(y: Any, sample_weight: Any, class_weight: Mapping[int, float]) -> Any:
     """Sample weights that give each row the weight of its class."""
     if sample_weight is not None:
         raise ValueError("class_weight and sample_weight exclude each other; multiply the weights yourself.")
     labels = np.asarray(y)
     classes = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels.reshape(len(labels), -1)[:, 0]
-    unknown = [key for key in class_weight if not isinstance(key, (int, np.integer))]
-    if unknown:
-        raise ValueError(f"class_weight maps class numbers to weights, but has the key {unknown[0]!r}.")
     weights = np.ones(len(labels), tensor.floatx())
     for key, weight in class_weight.items():
         weights[classes.astype("int64") == key] = weight
