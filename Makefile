@@ -17,7 +17,7 @@ check: ## style, types and floors only
 
 bench: ## make bench ROWS="mlp lstm"; all rows without ROWS
 	@scripts/install dev
-	@scripts/bench $(ROWS)
+	@scripts/bench $(ROWS) $(if $(DEVICE),--device $(DEVICE))
 
 docs: ## run the examples of the documentation
 	@scripts/install dev
