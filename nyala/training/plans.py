@@ -128,7 +128,8 @@ class Plan:
         if full <= 0:  # the remainder: one batch with fewer rows, always as a graph
             return 1, self.one(self._rows(feed, first))
         static = size if self._mode() == "xla" else None
-        key = ("resident", _key(specs), static, feed.order is None)
+        rows = None if static is None else feed.rows  # XLA compiles for the sizes of the whole arrays
+        key = ("resident", _key(specs), static, rows, feed.order is None)
         function = self._get(key, lambda: self._resident_function(feed, specs, static))
         order = [] if feed.order is None else [feed.order]
         counts = [tf.constant(n, "int32") for n in (first, full, size)]
