@@ -10,7 +10,7 @@ from nyala.core.config import custom_object_scope
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor
-from nyala.ops import nn
+from nyala.ops import elementwise, nn, trigonometry
 from nyala.ops.nn import (
     as_floats,
     celu,
@@ -128,7 +128,6 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     return nn.gelu(x, approximate)
 
 
-@op
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`.
 
@@ -137,10 +136,9 @@ def tanh(x: Tensor) -> Tensor:
         >>> nyala.activations.tanh([0.0, 1.0]).numpy().tolist()
         [0.0, 0.762]
     """
-    return tf.tanh(as_floats(x))
+    return trigonometry.tanh(x)
 
 
-@op
 def exponential(x: Tensor) -> Tensor:
     """Exponential function `exp(x)`.
 
@@ -149,7 +147,7 @@ def exponential(x: Tensor) -> Tensor:
         >>> nyala.activations.exponential([0.0, 1.0]).numpy().tolist()
         [1.0, 2.718]
     """
-    return tf.exp(as_floats(x))
+    return elementwise.exp(x)
 
 
 @op

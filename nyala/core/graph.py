@@ -18,8 +18,6 @@ from nyala.core.tracking import auto_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ops: dict[str, Callable[..., Any]] = {}  # every @op by name
-
 
 def any_symbolic(arguments: Iterable[Any]) -> bool:
     """Whether a KerasTensor stands among `arguments` or inside their lists, tuples and dicts."""
@@ -42,7 +40,6 @@ def op(function: F) -> F:
             return FunctionCall(call)(*args, **kwargs)
         return function(*args, **kwargs)
 
-    ops[function.__name__] = call
     return call  # pyright: ignore[reportReturnType]
 
 

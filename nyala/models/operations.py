@@ -6,11 +6,12 @@ an op is one function: a parameter annotated as `Tensor` belongs to the call, ev
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nyala.core import config, graph
+from nyala.core import config
 from nyala.core.config import serialize, signature_of
 from nyala.core.graph import FunctionCall, any_symbolic
 
@@ -65,17 +66,17 @@ def is_operation(entry: Mapping[str, Any]) -> bool:
 
 def find_operation(entry: Mapping[str, Any]) -> Callable[..., Any] | None:
     """The op that an entry of a graph's config names; None where there is none."""
-    import nyala.ops
-
-    name = {class_name_of(name): name for name in graph.ops}.get(str(entry.get("class_name")), "")
-    function = getattr(nyala.ops, name) if name in nyala.ops.__all__ else graph.ops.get(name)
-    return function if _is_op(function) else None
+    return _operations().get(str(entry.get("class_name")))
 
 
-def _is_op(function: Any) -> bool:
-    """Whether files can refer to a function: losses, metrics and noise are recorded alike, but files know none."""
-    module = getattr(function, "__module__", None) or ""
-    return module.startswith(("nyala.ops.", "nyala.activations")) and function.__name__ in graph.ops
+@functools.cache
+def _operations() -> dict[str, Callable[..., Any]]:
+    """The functions that files can refer to, by class name: what they know are ops and two activations."""
+    from nyala import activations, ops
+
+    names = [name for name in ops.__all__ if hasattr(getattr(ops, name), "__wrapped__")]
+    functions = [getattr(ops, name) for name in names] + [activations._bent_relu, activations.mish]
+    return {class_name_of(function.__name__): function for function in functions}
 
 
 def call_parameters(name: str, function: Callable[..., Any]) -> list[str]:
@@ -91,7 +92,7 @@ def call_parameters(name: str, function: Callable[..., Any]) -> list[str]:
 def write_operation(call: FunctionCall) -> dict[str, Any]:
     """The names and the config of a recorded call of an op, for an entry of a graph's config."""
     name = getattr(call.function, "__name__", type(call.function).__name__)
-    if not _is_op(call.function):
+    if _operations().get(class_name_of(name)) is not call.function:
         raise ValueError(
             f"The graph calls `{name}` in `{call.name}`, which is not an op of `nyala.ops`, so a file cannot refer to "
             "it. Call the op of `nyala.ops` that does the same, or put the call into a layer of your own."

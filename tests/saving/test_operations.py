@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import nyala
-from nyala.core import graph
 from nyala.core.config import signature_of
 from nyala.core.engine import tf
-from nyala.models.operations import _MODULE_OF, call_parameters, class_name_of, find_operation
+from nyala.models.operations import _MODULE_OF, _operations, call_parameters, class_name_of
 from tests.oracle import assert_close, keras
 
 # Ops of ours that the reference does not record, or not as operations: makers of constants, noise, helpers.
@@ -35,8 +34,8 @@ def classes():
 
 def recorded_ops():
     """Every op of ours to which files can refer."""
-    found = {name: find_operation({"class_name": class_name_of(name)}) for name in graph.ops}
-    return {name: function for name, function in found.items() if function is not None and name not in WITHOUT_CLASS}
+    found = {function.__name__: function for function in _operations().values()}
+    return {name: function for name, function in found.items() if name not in WITHOUT_CLASS}
 
 
 def test_every_op_is_written_as_the_reference_reads_it():
