@@ -133,7 +133,7 @@ def test_compiled_gives_the_same(xla):
     assert_close(compiled(tf.constant(X)), everything(X), atol=1e-5)
 
 
-@pytest.mark.parametrize("value", [2.0, [1.0, -2.0], np.float64(3), nyala.core.variable.Variable([1.0, -2.0])])
+@pytest.mark.parametrize("value", [2.0, [1.0, -2.0], np.float64(3), nyala.Variable([1.0, -2.0])])
 @pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "elu", "hard_sigmoid", "threshold"])
 def test_whatever_becomes_a_tensor(name, value):
     kwargs = ROWS[name][0]

@@ -1,4 +1,4 @@
-"""Every op of `ops.numpy` against the oracle; the same eager, in graphs, under XLA and symbolic; and against NumPy."""
+"""Ops of `ops.numpy` beyond the contract: dtypes of all pairs, errors, and what NumPy itself gives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import optree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,190 +17,9 @@ from hypothesis.extra import numpy as hnp
 from nyala.core.engine import tf
 from nyala.core.tensor import KerasTensor
 from nyala.ops import numpy as ops
-from tests.ops.numpy_rows import ROWS, WITHOUT_ORACLE, Case, bools, floats
+from tests.ops.cases import bools, dtypes, floats
+from tests.ops.numpy_rows import ROWS
 from tests.oracle import assert_close, keras
-
-# What XLA cannot compile on a CPU, and why.
-DATA_DECIDES = "the shape of the result depends on the data"
-XLA_CANNOT = {
-    "slogdet": "TensorFlow has no XLA kernel for LogMatrixDeterminant",
-    "unique": DATA_DECIDES,
-    "histogram": DATA_DECIDES,
-}
-SHAPE_DEPENDS_ON_DATA = ("bincount", "nonzero", "unique", "where")
-# Where the reference's symbolic shape or dtype is not that of its own eager result, or knows less than ours.
-SYMBOLIC_DIFFERS = {
-    **dict.fromkeys(("angle", "real", "imag"), "the reference calls the parts of complex numbers complex"),
-    "corrcoef": "the reference keeps the number of columns where there are as many rows as columns",
-    "cross": "the reference forgets `axisa` and `axis`, and raises for two vectors of 2 values",
-    "einsum": "the reference forgets that the one other operand knows the dimension",
-    **dict.fromkeys(("gcd", "lcm"), "the reference counts a Python number as int64"),
-    "ndim": "the rank is a number, of symbolic tensors too",
-    "rot90": "the reference exchanges the axes for every k",
-    "slogdet": "the reference drops the batch of the signs",
-    **dict.fromkeys(("nonzero", "where"), "the reference does not see one result for each axis"),
-}
-
-
-def leaves_of(tree: Any) -> list[Any]:
-    return optree.tree_leaves(tree, none_is_leaf=True)
-
-
-def is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray)
-
-
-def replace_arrays(case: Case, replace: Callable[[np.ndarray], Any]) -> Case:
-    """The case with `replace` called on each array."""
-    return optree.tree_map(lambda x: replace(x) if is_array(x) else x, case, none_is_leaf=True)
-
-
-def arrays_of(case: Case) -> list[np.ndarray]:
-    return [x for x in leaves_of(case) if is_array(x)]
-
-
-def fill(case: Case, values: list[Any]) -> Case:
-    """The case with `values` in place of its arrays."""
-    remaining = iter(values)
-    return replace_arrays(case, lambda _: next(remaining))
-
-
-def call(function: Callable[..., Any], case: Case) -> Any:
-    return function(*case.args, **case.kwargs)
-
-
-def numbers(tree: Any) -> list[Any]:
-    return [np.asarray(x) for x in leaves_of(tree)]
-
-
-def dtypes(tree: Any) -> list[str]:
-    return [
-        keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else type(x).__name__ for x in leaves_of(tree)
-    ]
-
-
-def gradients(function: Callable[..., Any], case: Case) -> Any:
-    """The gradients, by all float arrays, of a weighted sum of all float results."""
-    values = [tf.constant(x) for x in arrays_of(case)]
-    watched = [x for x in values if x.dtype.is_floating]
-    with tf.GradientTape() as tape:
-        tape.watch(watched)
-        results = [
-            y for y in leaves_of(call(function, fill(case, values))) if isinstance(y, tf.Tensor) and y.dtype.is_floating
-        ]
-        total = (
-            tf.add_n([tf.reduce_sum(tf.cast(y, "float64") * weights(y)) for y in results])
-            if results
-            else tf.constant(0.0)
-        )
-    found = tape.gradient(total, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return [tf.convert_to_tensor(gradient) for gradient in found]
-
-
-def ask(reference: Callable[..., Any], case: Case) -> tuple[Any, Any]:
-    """What the reference gives, and its gradients; None for these where it has none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own
-        try:
-            return call(reference, case), gradients(reference, case)
-        except LookupError:
-            return call(reference, case), None
-
-
-def weights(y: Any) -> np.ndarray:
-    return np.cos(np.arange(int(np.prod(y.shape)))).reshape(y.shape)
-
-
-def test_every_op_has_a_row() -> None:
-    assert {*ROWS, *WITHOUT_ORACLE} == set(ops.__all__)
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_value_dtype_and_gradient(name: str) -> None:
-    ours, reference = getattr(ops, name), getattr(keras.ops.numpy, name)
-    for number, case in enumerate(ROWS[name]):
-        actual, (expected, by_reference) = call(ours, case), ask(reference, case)
-        try:
-            assert_close(numbers(actual), numbers(expected), rtol=2e-5, atol=2e-6)
-            assert dtypes(actual) == dtypes(expected)
-            if by_reference is not None:
-                assert_close(gradients(ours, case), by_reference, rtol=1e-4, atol=1e-5)
-        except AssertionError as error:
-            raise AssertionError(f"case {number} of {name}, {case}: {error}") from error
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_graph_and_xla_equal_eager(name: str) -> None:
-    function = getattr(ops, name)
-    cases = [case for case in ROWS[name] if arrays_of(case)]
-    if not cases:
-        cases = ROWS[name]
-
-    def all_cases(values: list[list[Any]]) -> list[Any]:
-        return [leaves_of(call(function, fill(case, one))) for case, one in zip(cases, values, strict=True)]
-
-    values = [[tf.constant(x) for x in arrays_of(case)] for case in cases]
-    eager = all_cases(values)
-    assert_close(numbers(tf.function(all_cases, autograph=False)(values)), numbers(eager))
-    if name not in XLA_CANNOT:
-        cases, values = cases[::3], values[::3]  # what XLA compiles, it compiles for every shape
-        compiled = tf.function(all_cases, jit_compile=True, autograph=False)(values)
-        assert_close(numbers(compiled), numbers(all_cases(values)), rtol=2e-5, atol=2e-6)
-
-
-def symbols(case: Case, kind: type, unknown: bool) -> Case:
-    """The case with symbolic tensors for its arrays; of those of the highest rank the first dimension is unknown."""
-    rank = max((x.ndim for x in arrays_of(case)), default=0)
-
-    def symbol(x: np.ndarray) -> Any:
-        shape = (None, *x.shape[1:]) if unknown and x.ndim == rank and rank > 1 else x.shape
-        return kind(shape, x.dtype.name)
-
-    return replace_arrays(case, symbol)
-
-
-def specs(tree: Any) -> list[Any]:
-    return [
-        (tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) if hasattr(x, "shape") else x
-        for x in leaves_of(tree)
-    ]
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_symbolic_shape_and_dtype(name: str) -> None:
-    ours, reference = getattr(ops, name), getattr(keras.ops.numpy, name)
-    for number, case in enumerate(ROWS[name]):
-        if not arrays_of(case):
-            continue
-        known = specs(call(ours, symbols(case, KerasTensor, unknown=False)))
-        eager = specs(call(ours, case))
-        for (shape, dtype), (eager_shape, eager_dtype) in zip(known, eager, strict=True) if name != "ndim" else ():
-            fits = len(shape) == len(eager_shape) and all(
-                a in (None, b) for a, b in zip(shape, eager_shape, strict=True)
-            )
-            assert (fits, dtype) == (True, eager_dtype), f"case {number} of {name}: symbolic {shape} {dtype}, {eager}"
-            assert None not in shape or name in SHAPE_DEPENDS_ON_DATA, f"case {number} of {name} lost {shape}"
-        if name in SYMBOLIC_DIFFERS:
-            continue
-        actual = specs(call(ours, symbols(case, KerasTensor, unknown=True)))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                expected = specs(call(reference, symbols(case, keras.KerasTensor, unknown=True)))
-        except (AttributeError, IndexError, TypeError, ValueError):
-            continue  # the reference cannot say: mostly Python numbers among symbolic tensors
-        assert actual == expected, f"case {number} of {name}"
-
-
-@pytest.mark.parametrize("name", XLA_CANNOT)
-def test_xla_still_cannot(name: str) -> None:
-    case = ROWS[name][0]
-    values = [tf.constant(x) for x in arrays_of(case)]
-    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
-        tf.function(
-            lambda *values: call(getattr(ops, name), fill(case, list(values))), jit_compile=True, autograph=False
-        )(*values)
-
 
 # ---- Dtypes ----
 

@@ -1,0 +1,5 @@
+"""Fourier transforms, segments and special functions."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
