@@ -140,7 +140,7 @@ class Layer(Operation, Trackable):
         self._input_shape_argument = None if input_shape is None else (None, *input_shape)
         if kwargs:
             name, known = sorted(kwargs)[0], signature_of(type(self).__init__).parameters
-            raise TypeError(f"{type(self).__name__} takes no argument {name!r}.{_close_argument(name, known)}")
+            raise ValueError(f"{type(self).__name__} takes no argument {name!r}.{_close_argument(name, known)}")
 
     # ---- The call ----
 
@@ -228,6 +228,13 @@ class Layer(Operation, Trackable):
         if len(wanted) == 1 and wanted[0] not in shapes:
             shapes = dict(zip(wanted, shapes.values()))
         takes_any = any(p.kind == p.VAR_KEYWORD for p in build.values())
+        if not shapes and type(self).build is Layer.build:
+            shapes = dict.fromkeys(wanted)
+        elif not shapes and any(build[name].default is inspect.Parameter.empty for name in wanted):
+            raise ValueError(
+                f"`{self.path}` takes tensors or arrays, but got {next(iter(arguments.values()), 'nothing')!r}; make an "
+                "array of it, such as np.array([[1.0, 2.0]])."
+            )
         with path_scope(current_path().rpartition("/")[0]):
             self.build(**{name: shape for name, shape in shapes.items() if takes_any or name in wanted})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nyala.core import config, graph, tree
+from nyala.core import config, graph, tensor, tree
+from nyala.core.engine import tf
 from nyala.core.layer import Layer
 from nyala.core.tensor import KerasTensor
 
@@ -114,3 +115,42 @@ def Input(  # noqa: N802 - the reference's name
 
 
 config.layers.add(InputLayer)
+
+
+def fit_input(x: Any, symbol: KerasTensor, model: str) -> Any:
+    """`x` with the rank and dtype of a model's input: `(N,)` and `(N, 1)` pass for each other, numbers are cast.
+
+    Raises ValueError for another rank and TypeError for strings where numbers are wanted, or the reverse.
+    """
+    if not tensor.is_tensor_like(x) or isinstance(x, (tf.SparseTensor, tf.RaggedTensor)):
+        return x
+    rank, wanted = len(x.shape), len(symbol.shape)
+    fits = x
+    if rank == wanted - 1 and symbol.shape[-1] == 1:
+        fits = tf.expand_dims(x, -1)
+    elif rank == wanted + 1 and x.shape[-1] == 1:
+        fits = tf.squeeze(x, -1)
+    elif rank != wanted:
+        raise wrong_shape(x, symbol, model)
+    if fits.dtype.name != symbol.dtype:
+        if "string" in (fits.dtype.name, symbol.dtype):
+            raise TypeError(
+                f"`{model}` expected its input {symbol.name!r} to hold {symbol.dtype} values but got {fits.dtype.name}; "
+                "turn words into numbers first, with a lookup or a vectorization layer."
+            )
+        fits = tf.cast(fits, symbol.dtype)
+    mask = getattr(x, "_keras_mask", None)
+    if mask is not None and fits is not x:
+        fits._keras_mask = mask
+    return fits
+
+
+def wrong_shape(x: Any, symbol: KerasTensor, model: str) -> ValueError:
+    """The error for data of another shape than a model's input."""
+    shape = tensor.static_shape(x)
+    cure = "the first axis is the batch"
+    if len(shape) == len(symbol.shape) - 1:
+        cure += ", which seems to be missing: call `.batch(32)` on a dataset, `x[None]` on a single row"
+    return ValueError(
+        f"`{model}` expected its input {symbol.name!r} to have shape {symbol.shape} but got {shape}; {cure}."
+    )

@@ -7,11 +7,10 @@ from typing import Any
 
 from nyala.core import config, graph, tensor, tree
 from nyala.core.config import revive, serialize
-from nyala.core.engine import tf
 from nyala.core.graph import FunctionCall, Operation
 from nyala.core.layer import Layer
 from nyala.core.tensor import KerasTensor
-from nyala.layers.input import InputLayer
+from nyala.layers.input import InputLayer, fit_input, wrong_shape
 from nyala.models.model import Model
 from nyala.models.operations import bind_call, call_arguments, is_operation, read_operation, write_operation
 
@@ -147,25 +146,14 @@ class Functional(Model):
         return flat
 
     def _fitted(self, x: Any, symbol: KerasTensor, mask: Any) -> Any:
-        """One input as the graph wants it: `(N,)` and `(N, 1)` pass for each other, numbers get the input's dtype."""
+        """One input as the graph wants it."""
         if x is None:
             return None
-        rank, wanted = len(tensor.static_shape(x)), len(symbol.shape)
-        fits = x
-        if tensor.is_tensor_like(x) and not isinstance(x, (tf.SparseTensor, tf.RaggedTensor)):
-            if rank == wanted - 1 and symbol.shape[-1] == 1:
-                fits = tf.expand_dims(x, -1)
-            elif rank == wanted + 1 and x.shape[-1] == 1:
-                fits = tf.squeeze(x, -1)
-            if fits.dtype.name != symbol.dtype and "string" not in (fits.dtype.name, symbol.dtype):
-                fits = tf.cast(fits, symbol.dtype)
+        fits = fit_input(x, symbol, self.name)
         if not tensor.shape_equal(tensor.static_shape(fits)[1:], symbol.shape[1:]):
-            raise ValueError(
-                f"`{self.name}` expected its input {symbol.name!r} to have shape {symbol.shape} but got "
-                f"{tensor.static_shape(x)}; the first axis is the batch."
-            )
+            raise wrong_shape(x, symbol, self.name)
         mask = getattr(x, "_keras_mask", None) if mask is None else mask
-        if (mask is not None and fits is not x) or (mask is not None and getattr(x, "_keras_mask", None) is None):
+        if mask is not None and getattr(fits, "_keras_mask", None) is None:
             fits._keras_mask = mask
         return fits
 

@@ -8,7 +8,7 @@ from typing import Any
 from nyala.core import config, tree
 from nyala.core.layer import Layer, is_shape
 from nyala.core.tensor import KerasTensor
-from nyala.layers.input import Input, InputLayer
+from nyala.layers.input import Input, InputLayer, fit_input
 from nyala.models.model import Model
 
 
@@ -109,7 +109,7 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if mask is not None and getattr(inputs, "_keras_mask", None) is None:
             inputs._keras_mask = mask
-        x = inputs
+        x = inputs if self._output is None else fit_input(inputs, self._input, self.name)
         for layer in self._layers:
             x = layer(x)
         return x

@@ -39,6 +39,8 @@ def per_output(given: Any, outputs: Any, names: list[str], what: str) -> list[An
     if len(flat) == 1:
         while isinstance(given, (list, tuple)) and len(given) == 1 and what == "loss":
             given = given[0]
+        if what == "loss" and isinstance(given, (list, tuple)):
+            raise ValueError(f"loss has {len(given)} entries, but the model has 1 output: {names}.")
         return [given]
     if _is_leaf(given) or isinstance(given, (int, float)):
         return [given] * len(flat)

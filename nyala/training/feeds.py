@@ -132,11 +132,25 @@ def split_rows(data: Any, fraction: float) -> tuple[Any, Any]:
 # ---- The three feeds ----
 
 
+def batch_specs(batch: Any) -> Any:
+    """The types of a batch of tensors, or of such types, with the number of rows left open."""
+
+    def spec(a: Any) -> Any:
+        if a is None or isinstance(a, (tf.SparseTensorSpec, tf.RaggedTensorSpec)):
+            return a
+        if isinstance(a, (tf.SparseTensor, tf.RaggedTensor)):
+            return tf.type_spec_from_value(a)
+        return tf.TensorSpec([None, *a.shape[1:]] if a.shape.rank else [], a.dtype)
+
+    return tree.map_structure(spec, batch)
+
+
 class Feed:
     """Gives batches; `kind` tells a plan how to take them."""
 
     kind = ""
     batches: int | None = None  # in an epoch, where that is known
+    specs: Any = None  # of a batch, where they are known before it comes
 
     def start_epoch(self) -> None:
         """Begin anew."""
@@ -155,6 +169,7 @@ class ResidentFeed(Feed):
         self.batches = -(-self.rows // self.batch_size)
         self.host = data
         self.arrays = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), data)
+        self.specs = batch_specs(self.arrays)
         self.shuffle = shuffle
         # One draw a feed; each epoch's order follows from it, whoever else draws meanwhile.
         self.seed = int(np.random.randint(0, 2**31 - 1)) if shuffle else 0
@@ -202,6 +217,7 @@ class DatasetFeed(Feed):
                 raise ValueError(
                     f"The dataset gives single rows (element_spec {spec}), not batches; call `.batch(32)` on it."
                 )
+        self.specs = batch_specs(spec)
         self.iterator: Any = None
 
     def start_epoch(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nyala.core import tree
 from nyala.core.engine import tf
-from nyala.training.feeds import DatasetFeed, Feed, ResidentFeed, StreamedFeed
+from nyala.training.feeds import DatasetFeed, Feed, ResidentFeed, StreamedFeed, batch_specs
 
 # Operations that XLA on a CPU runs far slower than TensorFlow's own kernels do, worst inside a loop.
 SLOW_IN_XLA_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatchNorm", "Cholesky", "Svd", "Qr", "FFT")
@@ -104,7 +104,7 @@ class Plan:
     def one(self, batch: Any, fresh: bool = False) -> Any:
         """Run one step on one batch; `fresh` forgets first what the metrics have seen."""
         batch = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), batch)
-        specs = _batch_specs(batch)
+        specs = batch_specs(batch)
         self._settle(specs, 1)
         if self._mode() == "eager":
             return self._one_step(batch, fresh)
@@ -116,11 +116,15 @@ class Plan:
             self.reset()
         return self._finished(self.step(batch))
 
+    def ready(self, feed: Feed, steps: int | None) -> None:
+        """Trace a step for the batches of `feed`, where they are known: what does not fit is refused before any work."""
+        if feed.specs is not None:
+            self._settle(feed.specs, steps)
+            if self._mode() != "eager":
+                self._traced(feed.specs)
+
     def _run_resident(self, feed: ResidentFeed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
-        size = feed.batch_size
-        specs = tree.map_structure(
-            lambda a: None if a is None else tf.TensorSpec([None, *a.shape[1:]], a.dtype), feed.arrays
-        )
+        size, specs = feed.batch_size, feed.specs
         self._settle(specs, total)
         if self._mode() == "eager":
             return self._eagerly([self._rows(feed, i) for i in range(first, first + steps)])
@@ -136,9 +140,8 @@ class Plan:
         return full, function(*counts, *order, *_present(feed.arrays))
 
     def _run_dataset(self, feed: DatasetFeed, steps: int, total: int | None) -> tuple[int, Any]:
-        specs = _relaxed(feed.dataset.element_spec)
-        if self._mode_unsettled():
-            self._settle(specs, total)
+        specs = feed.specs
+        self._settle(specs, total)
         if self._mode() == "eager" or self.keeps_outputs:
             batches = []
             for _ in range(steps):
@@ -155,10 +158,8 @@ class Plan:
         chunk, count = feed.take(steps)
         if count == 0:
             return 0, None
-        batch_specs = tree.map_structure(
-            lambda a: None if a is None else tf.TensorSpec([None, *a.shape[2:]], a.dtype), chunk
-        )
-        self._settle(batch_specs, total)
+        open_specs = batch_specs(_batch_at(chunk, 0))
+        self._settle(open_specs, total)
         if self._mode() == "eager":
             return self._eagerly([_batch_at(chunk, place) for place in range(count)])
         if count == 1:
@@ -169,7 +170,7 @@ class Plan:
         specs = tree.map_structure(
             lambda a: None if a is None else tf.TensorSpec([None, static, *a.shape[2:]], a.dtype), chunk
         )
-        function = self._get(("streamed", _key(specs)), lambda: self._streamed_function(batch_specs, specs))
+        function = self._get(("streamed", _key(specs)), lambda: self._streamed_function(open_specs, specs))
         return count, function(tf.constant(count, "int32"), *_present(chunk))
 
     def _eagerly(self, batches: list[Any]) -> tuple[int, Any]:
@@ -196,9 +197,6 @@ class Plan:
     def _mode(self) -> str:
         return self.execution.mode if self.execution else "eager"
 
-    def _mode_unsettled(self) -> bool:
-        return self.execution is None
-
     def _settle(self, specs: Any, steps: int | None) -> None:
         """Build the model for such batches, trace the step once and choose how it runs."""
         if self.execution is not None:
@@ -207,9 +205,12 @@ class Plan:
         if self.settings.run_eagerly:
             self.execution = choose(set(), None, True, False, None)
             return
-        traced = self._get(("step", _key(specs)), lambda: self._step_function(specs))
+        traced = self._traced(specs)
         on_gpu = bool(tf.config.list_logical_devices("GPU"))
         self.execution = choose(operations_of(traced), self.settings.jit_compile, False, on_gpu, steps)
+
+    def _traced(self, specs: Any) -> Any:
+        return self._get(("step", _key(specs)), lambda: self._step_function(specs))
 
     def _get(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._functions:
@@ -265,7 +266,7 @@ class Plan:
         return self._compiled(chunk, [tf.TensorSpec([], "int32"), *_present(stacked)])
 
     def _dataset_function(self, specs: Any) -> Any:
-        step_function = self._get(("step", _key(specs)), lambda: self._step_function(specs))
+        step_function = self._traced(specs)
         if self._mode() == "xla":
             with xla_scope():
                 step_function = _concrete(lambda *leaves: self.step(_rebuilt(specs, leaves)), _present(specs), True)
@@ -349,23 +350,6 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
     """`leaves` laid out as `structure`, with its absent parts absent."""
     values = iter(leaves)
     return tree.map_structure(lambda leaf: None if leaf is None else next(values), structure)
-
-
-def _batch_specs(batch: Any) -> Any:
-    return tree.map_structure(
-        lambda a: None if a is None else tf.TensorSpec([None, *a.shape[1:]] if a.shape.rank else [], a.dtype), batch
-    )
-
-
-def _relaxed(specs: Any) -> Any:
-    """Element types of a dataset with the batch size left open."""
-
-    def relax(spec: Any) -> Any:
-        if isinstance(spec, tf.TensorSpec) and spec.shape.rank:
-            return tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
-        return spec
-
-    return tf.nest.map_structure(relax, specs)
 
 
 def _key(specs: Any) -> Any:

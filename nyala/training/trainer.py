@@ -414,6 +414,9 @@ class Trainer:
         total = None if steps is None else steps * max(epochs - initial_epoch, 0)
         self.stop_training = False
         callback_list.on_train_begin()
+        plan.ready(feed, total)
+        if validation is not None:
+            self._ready_to_validate(validation, validation_steps)
         logs: dict[str, Any] = {}
         checked = False
         for epoch in range(initial_epoch, epochs):
@@ -433,6 +436,12 @@ class Trainer:
         self._finalize_weights()
         callback_list.on_train_end(logs)
         return self.history
+
+    def _ready_to_validate(self, feed: Feed, steps: int | None) -> None:
+        try:
+            self._plan("test").ready(feed, _steps_in_epoch(feed, steps))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data does not fit: {error}") from error
 
     def _finalize_weights(self) -> None:
         """Let the optimizer put averaged weights in place, where it keeps any."""

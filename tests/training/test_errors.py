@@ -51,8 +51,8 @@ def fit(*data, **options):
 # name: what is done with a compiled classifier, the error, and what its message must hold
 BAD_DATA = {
     "too few features": (fit(X[:, :5], LABELS), ValueError, ["6", "5"]),
-    "too many axes": (fit(X[:, None, None], LABELS), ValueError, ["class number", "(None, 1, 1, 3)"]),
-    "one axis": (fit(X[:, 0], LABELS), ValueError, ["at least 2 dimensions", "(None,)"]),
+    "too many axes": (fit(X[:, None, None], LABELS), ValueError, ["shape (None, 6)", "(None, 1, 1, 6)"]),
+    "one axis": (fit(X[:, 0], LABELS), ValueError, ["shape (None, 6)", "(None,)", "the batch"]),
     "a number": (fit(np.float32(1), LABELS), ValueError, ["`x` is a single number", "rows"]),
     "fewer targets than rows": (fit(X, LABELS[:10]), ValueError, ["x has 20", "y has 10"]),
     "fewer weights than rows": (fit(X, LABELS, sample_weight=np.ones(7)), ValueError, ["sample_weight has 7"]),
@@ -66,9 +66,19 @@ BAD_DATA = {
     ),
     "label too high in evaluate": (lambda model: model.evaluate(X, TOO_HIGH, verbose=0), ValueError, ["0 to 2"]),
     "label too high on batch": (lambda model: model.train_on_batch(X, TOO_HIGH), ValueError, ["0 to 2"]),
+    "too few features in validation": (
+        fit(X, LABELS, validation_data=(X[:, :5], LABELS)),
+        ValueError,
+        ["validation_data", "6", "5"],
+    ),
+    "too few features in a validation dataset": (
+        fit(X, LABELS, validation_data=Dataset.from_tensor_slices((X[:, :5], LABELS)).batch(5)),
+        ValueError,
+        ["validation_data", "6", "5"],
+    ),
     "validation lengths": (fit(X, LABELS, validation_data=(X, LABELS[:3])), ValueError, ["y has 3"]),
     "rows of unequal length": (fit(RAGGED, LABELS), TypeError, ["`x`", "dtype object", "equal length"]),
-    "strings in x": (fit(np.array([["a"] * 6] * 20), LABELS), TypeError, ["string"]),
+    "strings in x": (fit(np.array([["a"] * 6] * 20), LABELS), TypeError, ["hold float32", "string", "lookup"]),
     "strings in y": (fit(X, np.array(["cat"] * 20)), TypeError, ["`y`", "strings"]),
     "no targets": (fit(X), ValueError, ["`y`", SPARSE]),
     "no data": (fit(), TypeError, ["arrays", "NoneType"]),
@@ -77,7 +87,7 @@ BAD_DATA = {
     "unbatched dataset of vectors": (
         fit(Dataset.from_tensor_slices((X, ONE_HOT))),
         ValueError,
-        ["at least 2 dimensions", "batch"],
+        ["batch, which seems to be missing", ".batch(32)"],
     ),
     "dataset without end": (fit(rows().batch(5).repeat()), ValueError, ["no end", "steps_per_epoch"]),
     "validation without end": (
@@ -174,7 +184,7 @@ BAD_SETTINGS = {
         ValueError,
         ["'heat'", "Did you mean 'head'?"],
     ),
-    "too many losses": (lambda: compiled([SPARSE, "mse"]).fit(X, LABELS, verbose=0), ValueError, ["is no loss"]),
+    "too many losses": (lambda: compiled([SPARSE, "mse"]).fit(X, LABELS, verbose=0), ValueError, ["2 entries", "1 output"]),
     "targets that would be broadcast": (
         lambda: compiled("mse").fit(X, X[:, 0], verbose=0),
         ValueError,

@@ -121,6 +121,19 @@ def test_the_length_of_chunks_changes_nothing(plan):
             np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("plan", PLANS)
+def test_data_of_another_size_trains_and_evaluates_on_the_same_plan(plan):
+    """What was compiled for 70 rows is not used for 40, nor for another batch size."""
+    ours, theirs, x, y = pair("classifier", **PLANS[plan])
+    for rows, batch_size in ((70, 16), (40, 16), (40, 10), (70, 16)):
+        options = {"batch_size": batch_size, "epochs": 1, "shuffle": False, "verbose": 0}
+        mine, reference = (model.fit(x[:rows], y[:rows], **options).history for model in (ours, theirs))
+        assert_close(mine["loss"], reference["loss"], 1e-4, 1e-5)
+        evaluated = [model.evaluate(x[-rows:], y[-rows:], batch_size=batch_size, verbose=0) for model in (ours, theirs)]
+        assert_close(*evaluated, 1e-4, 1e-5)
+    assert_close(ours.get_weights(), theirs.get_weights(), 1e-4, 1e-5)
+
+
 def batches(size=16):
     for start in range(0, len(X), size):
         yield X[start : start + size], LABELS[start : start + size]
