@@ -243,11 +243,11 @@ KINDS: dict[str, Kind] = {
 
 
 def trained(lib: Any, kind: str) -> Any:
-    """A model of that kind after two steps."""
+    """A model of that kind after two steps, which Python runs: to trace them would take most of the time."""
     build, x, y, settings = KINDS[kind]
     keras.utils.set_random_seed(7)
     model = build(lib)
-    model.compile(**settings(lib))
+    model.compile(**settings(lib), run_eagerly=True)
     for _ in range(2):
         model.train_on_batch(x, y)
     return model
