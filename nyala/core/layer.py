@@ -101,7 +101,7 @@ class Layer(Operation, Trackable):
     """
 
     kind = "layer"
-    untracked = frozenset(
+    untracked = Trackable.untracked | frozenset(
         {"_arguments", "inbound_nodes", "_build_shapes", "_call_losses", "_metrics_made", "_seen_shapes"}
     )
 
@@ -121,6 +121,7 @@ class Layer(Operation, Trackable):
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name)
+        self.note_birth()
         self._variables: list[Variable] = []
         self._trainable = bool(trainable)
         self.autocast = autocast

@@ -1,11 +1,13 @@
 """What an object owns: one walk over its attributes, many predicates; unique names and the path of the moment.
 
-An object owns what its attributes hold, also inside lists, tuples, sets and dicts. Nothing is registered when an attribute is
-set and no container is replaced: the walk looks when somebody asks.
+An object owns what its attributes hold, also inside lists, tuples, sets and dicts. Nothing is registered and no container is
+replaced: the walk looks when somebody asks. Only moments are kept: when something was made, when an attribute was set. By
+them the walk tells in which order things came to their owner, which is the order of weights.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections import Counter
@@ -13,21 +15,41 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+_clock = itertools.count(1)
+
 
 class Trackable:
     """The base of whatever a layer can own; `kind` says what it is, so that one walk serves every question."""
 
     kind: ClassVar[str] = ""  # "variable", "layer", "metric" or "seed_generator"
-    untracked: ClassVar[frozenset[str]] = frozenset()  # attributes that refer to things without owning them
+    untracked: ClassVar[frozenset[str]] = frozenset({"_attribute_moments"})  # attributes that refer to things without owning them
+    made_at: int = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (Trackable, list, tuple, dict, set)):
+            self.__dict__.setdefault("_attribute_moments", {})[name] = next(_clock)
+        object.__setattr__(self, name, value)
+
+    def note_birth(self) -> None:
+        """Remember that it is made now; a constructor calls this."""
+        self.__dict__["made_at"] = next(_clock)
 
 
-def owned(owner: Any) -> Iterator[Trackable]:
-    """What `owner` holds directly, in the order in which its attributes were first set, each once."""
+def owned(owner: Any) -> list[Trackable]:
+    """What `owner` holds directly, each once, in the order in which it came to be held.
+
+    What an attribute holds came when the attribute was set; what a list in it holds came then too, or when it was made,
+    if that was later: who appends to two lists in turn gets both in turn.
+    """
     seen: set[int] = {id(owner)}
-    untracked = owner.untracked
+    untracked, moments = owner.untracked, vars(owner).get("_attribute_moments", {})
+    found: list[tuple[int, Trackable]] = []
     for name, value in list(vars(owner).items()):
         if name not in untracked:
-            yield from _inside(value, seen)
+            moment = moments.get(name, 0)
+            for item in _inside(value, seen):
+                found.append((moment if item is value else max(moment, item.made_at), item))
+    return [item for _, item in sorted(found, key=lambda entry: entry[0])]
 
 
 def _inside(value: Any, seen: set[int]) -> Iterator[Trackable]:
@@ -44,14 +66,14 @@ def _inside(value: Any, seen: set[int]) -> Iterator[Trackable]:
 def walk(owner: Any, enter: Callable[[Trackable], bool]) -> Iterator[Trackable]:
     """Everything `owner` owns at any depth, each once; what `enter` accepts is looked into right after it is named."""
     seen: set[int] = {id(owner)}
-    stack = [owned(owner)]
+    stack = [iter(owned(owner))]
     while stack:
         for item in stack[-1]:
             if id(item) not in seen:
                 seen.add(id(item))
                 yield item
                 if enter(item):
-                    stack.append(owned(item))
+                    stack.append(iter(owned(item)))
                     break
         else:
             stack.pop()

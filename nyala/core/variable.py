@@ -64,6 +64,7 @@ class Variable(Operators, Trackable):
             raise TypeError(f"Variable takes no argument {sorted(kwargs)[0]!r}.")
         if name is not None and "/" in name:
             raise ValueError(f"A variable's name holds no '/', which separates the names in a path, but got {name!r}.")
+        self.note_birth()
         self.name = name or auto_name("variable")
         scope = current_path()
         self.path = f"{scope}/{self.name}" if scope else self.name

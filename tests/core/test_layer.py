@@ -249,9 +249,9 @@ def test_wrong_arguments_name_the_layer():
 
 
 def test_unknown_constructor_argument_names_the_close_one():
-    with pytest.raises(TypeError, match=r"Dense takes no argument 'unit'.*Did you mean 'units'|.*'unit'"):
+    with pytest.raises(ValueError, match=r"Dense takes no argument 'unit'.*Did you mean 'units'|.*'unit'"):
         nyala.layers.Dense(3, unit=4)
-    with pytest.raises(TypeError, match=r"takes no argument 'trainabel'. Did you mean 'trainable'"):
+    with pytest.raises(ValueError, match=r"takes no argument 'trainabel'. Did you mean 'trainable'"):
         nyala.layers.Layer(trainabel=False)
 
 
