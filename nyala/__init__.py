@@ -32,11 +32,14 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
         tree,
         utils,
     )
-    from nyala.core.graph import Function, Operation
+    from nyala.core.engine import device
+    from nyala.core.graph import Function, Operation, SymbolicScope
     from nyala.core.layer import InputSpec, Layer
+    from nyala.core.remat import RematScope, remat
     from nyala.core.tensor import KerasTensor
-    from nyala.core.variable import Variable
-    from nyala.dtype_policies import DTypePolicy
+    from nyala.core.tracking import name_scope
+    from nyala.core.variable import StatelessScope, Variable
+    from nyala.dtype_policies import DTypePolicy, FloatDTypePolicy
     from nyala.initializers import Initializer
     from nyala.layers import Input
     from nyala.losses import Loss
@@ -53,6 +56,7 @@ _SUBMODULES = (
 )  # fmt: skip
 _HOMES = {
     "DTypePolicy": "dtype_policies",
+    "FloatDTypePolicy": "dtype_policies",
     "Function": "core.graph",
     "Initializer": "initializers",
     "Input": "layers",
@@ -65,12 +69,19 @@ _HOMES = {
     "Operation": "core.graph",
     "Optimizer": "optimizers",
     "Regularizer": "regularizers",
+    "RematScope": "core.remat",
     "Sequential": "models",
+    "StatelessScope": "core.variable",
+    "SymbolicScope": "core.graph",
     "Variable": "core.variable",
+    "device": "core.engine",
+    "name_scope": "core.tracking",
+    "remat": "core.remat",
 }
 
 __all__ = [
     "DTypePolicy",
+    "FloatDTypePolicy",
     "Function",
     "Initializer",
     "Input",
@@ -83,7 +94,10 @@ __all__ = [
     "Operation",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
+    "StatelessScope",
+    "SymbolicScope",
     "Variable",
     "__version__",
     "activations",
@@ -92,20 +106,29 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "device",
     "dtype_policies",
     "initializers",
     "layers",
     "losses",
     "metrics",
     "models",
+    "name_scope",
     "ops",
     "optimizers",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "tree",
     "utils",
+    "version",
 ]
+
+
+def version() -> str:
+    """The version of Nyala."""
+    return __version__
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import pytest
 
+from nyala.core import settings
+
+settings.disable_traceback_filtering()  # a test that fails shows every line
+
 # Set by libraries on their first import or use, which may well happen inside a test; the last is pytest's own.
 SET_BY_OTHERS = {
     "TF2_BEHAVIOR",
@@ -43,9 +47,18 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in SET_BY_OTHERS}
 
 
+def settings_of_nyala() -> dict[str, object]:
+    return {name: value for name, value in vars(settings._Settings).items() if not name.startswith("__")}
+
+
 # State that a test must leave as it found it: each probe is called before and after, and the answers are compared.
 # Whoever adds a global setting adds a probe. Random states are not here: drawing numbers is what they are for.
-STATE_PROBES: list[Callable[[], object]] = [working_directory, files_at_start_directory, environment]
+STATE_PROBES: list[Callable[[], object]] = [
+    working_directory,
+    files_at_start_directory,
+    environment,
+    settings_of_nyala,
+]
 
 
 def difference(before: object, after: object) -> str:

@@ -50,6 +50,20 @@ def _set_up_autograph() -> Any:
 ConversionError: Any = _set_up_autograph()
 
 
+def device(device_name: str) -> Any:
+    """A scope inside which tensors and variables are made on a device, such as `"cpu:0"` or `"gpu:1"`.
+
+    Example:
+        >>> import nyala
+        >>> with nyala.device("cpu:0"):
+        ...     print(nyala.Variable([1.0]).value.device[-5:])
+        CPU:0
+    """
+    if not isinstance(device_name, str):
+        raise ValueError(f"A device is named by a string such as 'cpu:0' or 'gpu:0', but got {device_name!r}.")
+    return tf.device(device_name)
+
+
 def is_eager() -> bool:
     """Whether operations run now rather than being written into a graph."""
     return tf.executing_eagerly()

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from nyala.core import tree
 from nyala.core.config import Configurable
 from nyala.core.engine import tf
-from nyala.core.tensor import KerasTensor, is_symbolic
+from nyala.core.remat import remat
+from nyala.core.tensor import KerasTensor, is_symbolic, symbols_of
 from nyala.core.tracking import auto_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,6 +95,14 @@ class Operation(Configurable):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """The shapes and dtypes that a call gives, as KerasTensors: found by tracing `call` once."""
         return trace(self.call, args, kwargs)
+
+    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """`layer_call` made to forget what it computes on the way and to compute it again for gradients."""
+        return remat(layer_call)
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """The call with quantized weights; an operation that can be quantized says how."""
+        raise NotImplementedError(f"{type(self).__name__} `{self.name}` has no weights that could be quantized.")
 
     @property
     def input(self) -> Any:
@@ -178,9 +187,28 @@ def _placeholder(x: Any) -> Any:
     return symbol
 
 
+class SymbolicScope:
+    """Inside, tensors have shapes and dtypes but no values: what is called is written into a scratch graph.
+
+    Example:
+        >>> import nyala
+        >>> with nyala.SymbolicScope():
+        ...     print(nyala.ops.ones((2, 3)).shape)
+        (2, 3)
+    """
+
+    def __enter__(self) -> SymbolicScope:
+        self._scratch = tf.__internal__.FuncGraph("scratch").as_default()
+        self._scratch.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._scratch.__exit__(*error)
+
+
 def trace(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Call `function` in a scratch graph, with a placeholder for each KerasTensor, and return symbols of its results."""
-    with tf.__internal__.FuncGraph("scratch").as_default():
+    with SymbolicScope():
         args, kwargs = tree.map_structure(_placeholder, (args, dict(kwargs)))
         return tree.map_structure(symbol_of, function(*args, **kwargs))
 
@@ -261,6 +289,13 @@ class Function(Operation):
         self.outputs: list[KerasTensor] = tree.flatten(outputs)
         self.nodes = connected(self.inputs, self.outputs, self.name)
         self.operations: list[Operation] = list({id(n.operation): n.operation for n in self.nodes}.values())
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shapes of the outputs for inputs of the given shapes."""
+        given = tree.flatten(symbols_of(input_shape, "float32"))
+        symbols = [KerasTensor(one.shape, x.dtype) for one, x in zip(given, self.inputs, strict=True)]
+        found = self.compute_output_spec(tree.pack_sequence_as(self._inputs_struct, symbols))
+        return tree.map_structure(lambda x: x.shape, found)
 
     def call(self, inputs: Any) -> Any:
         values = dict(zip(map(id, self.inputs), tree.flatten(inputs), strict=True))

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import config, graph, policy, tensor, tree
+from nyala.core import config, graph, policy, remat, tensor, tree
 from nyala.core.config import signature_of
 from nyala.core.engine import ConversionError, tf
 from nyala.core.graph import Operation, any_symbolic
-from nyala.core.tensor import KerasTensor, Shape
+from nyala.core.tensor import KerasTensor, Shape, is_shape, symbols_of
+from nyala.core.tracebacks import shorten
 from nyala.core.tracking import Trackable, current_path, name_scope, owned, path_scope, walk
-from nyala.core.variable import Variable, autocast_scope
+from nyala.core.variable import StatelessScope, Variable, autocast_scope, stateless_scope
 
 
 class CallContext:
@@ -134,6 +135,7 @@ class Layer(Operation, Trackable):
         self._build_shapes: dict[str, Any] = {}
         self._call_losses: tuple[CallContext | None, list[Any]] = (None, [])
         self._warned_of_mask = False
+        self._remat_scope, self._rematerializes = remat.current_scope(), False
         self._seen_shapes: tuple[Any, Any] | None = None
         input_shape = kwargs.pop("input_shape", None)  # of old: `Dense(2, input_shape=(3,))` as a first layer
         if "input_dim" in kwargs:
@@ -169,6 +171,9 @@ class Layer(Operation, Trackable):
             self._pass_masks_on(arguments, masks, outputs)
             self._note_call(context, arguments, outputs)
             return outputs
+        except Exception as error:
+            shorten(error)
+            raise
         finally:
             context.training = training_before
             _current.context = outer
@@ -256,9 +261,34 @@ class Layer(Operation, Trackable):
         call = self.call
         if not tf.executing_eagerly() and not config.is_ours(type(self).call):
             call = functools.partial(graph_ready(type(self).call), self)
+        if self._remat_scope is not None:  # the first call settles what the scope means for this layer
+            scope, self._remat_scope = self._remat_scope, None
+            self._rematerializes = scope.covers(self, lambda: self._trace_output_spec(arguments))
+        if self._rematerializes:
+            return self._run_again_for_gradients(call, arguments, signature.variadic)
         if signature.variadic:
             return call(*arguments.values())
         return call(**arguments)
+
+    def _run_again_for_gradients(self, call: Callable[..., Any], arguments: dict[str, Any], variadic: bool) -> Any:
+        """The call, computed again where gradients need it; losses added inside come out as results, or have none."""
+        layers = self._flatten_layers()
+
+        def with_losses(*args: Any, **kwargs: Any) -> Any:
+            before = [layer._call_losses for layer in layers]
+            outputs = call(*args, **kwargs)
+            added = [list(layer._call_losses[1]) if layer._call_losses is not old else None
+                     for layer, old in zip(layers, before)]  # fmt: skip
+            for layer, old in zip(layers, before):
+                layer._call_losses = old
+            return outputs, added
+
+        again = self.rematerialized_call(with_losses)
+        outputs, added = again(*arguments.values()) if variadic else again(**arguments)
+        for layer, losses in zip(layers, added):
+            if losses is not None:
+                layer._call_losses = (_current.context, losses)
+        return outputs
 
     def _add_activity_loss(self, outputs: Any) -> None:
         if self.activity_regularizer is not None:
@@ -314,7 +344,7 @@ class Layer(Operation, Trackable):
         """The shape, or structure of shapes, that inputs of the given shape lead to; None where a size is unknown."""
         shapes = [*args, *kwargs.values()]
         names = call_signature(type(self)).names
-        symbols = {name: _symbols_of(shape, self.compute_dtype) for name, shape in zip(names, shapes)}
+        symbols = {name: symbols_of(shape, self.compute_dtype) for name, shape in zip(names, shapes)}
         return tree.map_structure(lambda x: x.shape, self._trace_output_spec(symbols))
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -323,7 +353,7 @@ class Layer(Operation, Trackable):
         if type(self).compute_output_shape is not Layer.compute_output_shape:
             shapes = [_shapes_of(value) for value in arguments.values() if _holds_tensors(value)]
             wanted = len(signature_of(type(self).compute_output_shape).parameters) - 1
-            return _symbols_of(self.compute_output_shape(*shapes[:wanted]), self.compute_dtype)
+            return symbols_of(self.compute_output_shape(*shapes[:wanted]), self.compute_dtype)
         return self._trace_output_spec(arguments)
 
     def _trace_output_spec(self, arguments: dict[str, Any]) -> Any:
@@ -464,6 +494,36 @@ class Layer(Operation, Trackable):
         for variable, value in zip(variables, weights):
             variable.assign(value)
 
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """The outputs with the given values in place of the variables', and the new values of the others.
+
+        Returns `(outputs, non_trainable_variables)`, with `return_losses` the losses behind these. No variable changes.
+        Raises ValueError where the numbers of values and of variables differ.
+        """
+        if not self.built:
+            raise ValueError(f"`{self.path}` must be built before `stateless_call`: call it on data, or `build()` it.")
+        mapping = []
+        for what, values in (
+            ("trainable_variables", trainable_variables),
+            ("non_trainable_variables", non_trainable_variables),
+        ):
+            variables = getattr(self, what)
+            if len(values) != len(variables):
+                raise ValueError(f"`{self.path}` has {len(variables)} {what}, but stateless_call() got {len(values)}.")
+            mapping += zip(variables, values)
+        with StatelessScope(mapping) as scope:
+            outputs = self(*args, **kwargs)
+            losses = list(self.losses) if return_losses else []
+        new = [scope.get_current_value(v) for v in self.non_trainable_variables]
+        return (outputs, new, losses) if return_losses else (outputs, new)
+
     def count_params(self) -> int:
         """How many numbers the weights hold; a ValueError before the layer is built."""
         if not self.built:
@@ -492,10 +552,14 @@ class Layer(Operation, Trackable):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar, or several, to what training minimizes; inside `call` they count for that call."""
+        added = [x for x in tree.flatten(loss) if x is not None]
+        scope = stateless_scope()
+        if scope is not None and scope.collect_losses:
+            scope.losses.extend(added)
         context, losses = self._call_losses
         if context is not _current.context:
             losses = []
-        self._call_losses = (_current.context, losses + [x for x in tree.flatten(loss) if x is not None])
+        self._call_losses = (_current.context, losses + added)
 
     def add_metric(self, value: Any, name: str | None = None) -> None:
         """Track the mean of `value` under `name` among the model's metrics."""
@@ -695,11 +759,6 @@ def _masks_of(value: Any) -> Any:
     return masks if any(mask is not None for mask in tree.flatten(masks)) else None
 
 
-def is_shape(value: Any) -> bool:
-    """Whether `value` is one shape, rather than a structure of shapes."""
-    return isinstance(value, (tuple, list)) and all(x is None or isinstance(x, (int, np.integer)) for x in value)
-
-
 def _as_shapes(value: Any) -> Any:
     """Lists from a file as the tuples that shapes are."""
     if is_shape(value):
@@ -707,17 +766,6 @@ def _as_shapes(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _as_shapes(item) for key, item in value.items()}
     return [_as_shapes(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _symbols_of(shapes: Any, dtype: str) -> Any:
-    """A KerasTensor for each shape of a structure."""
-    if hasattr(shapes, "as_list"):
-        shapes = tuple(shapes.as_list())
-    if is_shape(shapes):
-        return KerasTensor(shapes, dtype)
-    if isinstance(shapes, dict):
-        return {key: _symbols_of(item, dtype) for key, item in shapes.items()}
-    return type(shapes)(_symbols_of(item, dtype) for item in shapes)
 
 
 # ---- What inputs a layer takes ----

@@ -1,4 +1,4 @@
-"""The few settings that hold for the whole process: the default float, the fuzz factor, the layout of images."""
+"""The settings that hold for the whole process: floats, the layout of images, logs, tracebacks, limits for trial runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ class _Settings:
     floatx = "float32"
     epsilon = 1e-7
     image_data_format = "channels_last"
+    interactive_logging = True
+    traceback_filtering = True
+    flash_attention: bool | None = None
+    max_epochs: int | None = None
+    max_steps_per_epoch: int | None = None
 
 
 def floatx() -> str:
@@ -56,3 +61,74 @@ def standardize_data_format(data_format: str | None) -> str:
     if name not in ("channels_first", "channels_last"):
         raise ValueError(f"data_format is 'channels_last' or 'channels_first', but got {data_format!r}.")
     return name
+
+
+def enable_interactive_logging() -> None:
+    """Have progress printed, as a live bar in a terminal."""
+    _Settings.interactive_logging = True
+
+
+def disable_interactive_logging() -> None:
+    """Have progress sent to the logger `"nyala"` of Python's `logging`, at level INFO."""
+    _Settings.interactive_logging = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress is printed rather than logged."""
+    return _Settings.interactive_logging
+
+
+def enable_traceback_filtering() -> None:
+    """Have tracebacks of errors show the user's own lines only."""
+    _Settings.traceback_filtering = True
+
+
+def disable_traceback_filtering() -> None:
+    """Have tracebacks of errors show every line, those of Nyala and TensorFlow too."""
+    _Settings.traceback_filtering = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether tracebacks leave out the lines of Nyala and TensorFlow."""
+    return _Settings.traceback_filtering
+
+
+def enable_flash_attention() -> None:
+    """Ask for flash attention where it exists; TensorFlow has none, so attention is computed as always."""
+    _Settings.flash_attention = True
+
+
+def disable_flash_attention() -> None:
+    """Do without flash attention."""
+    _Settings.flash_attention = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """Whether flash attention was asked for; None where nobody has said."""
+    return _Settings.flash_attention
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limit every `fit` to so many epochs, for a quick trial of a whole program; None: no limit."""
+    _Settings.max_epochs = _limit("max_epochs", max_epochs)
+
+
+def max_epochs() -> int | None:
+    """The limit of `set_max_epochs`."""
+    return _Settings.max_epochs
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limit every pass over data to so many batches, for a quick trial of a whole program; None: no limit."""
+    _Settings.max_steps_per_epoch = _limit("max_steps_per_epoch", max_steps_per_epoch)
+
+
+def max_steps_per_epoch() -> int | None:
+    """The limit of `set_max_steps_per_epoch`."""
+    return _Settings.max_steps_per_epoch
+
+
+def _limit(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} is a positive integer or None, but got {value!r}.")
+    return value

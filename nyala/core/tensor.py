@@ -261,3 +261,19 @@ class KerasTensor(Operators):
 def is_symbolic(x: Any) -> bool:
     """Whether `x` is a `KerasTensor`, a tensor without values."""
     return isinstance(x, KerasTensor)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether `value` is one shape, rather than a structure of shapes."""
+    return isinstance(value, (tuple, list)) and all(x is None or isinstance(x, (int, np.integer)) for x in value)
+
+
+def symbols_of(shapes: Any, dtype: str) -> Any:
+    """A KerasTensor for each shape of a structure."""
+    if hasattr(shapes, "as_list"):
+        shapes = tuple(shapes.as_list())
+    if is_shape(shapes):
+        return KerasTensor(shapes, dtype)
+    if isinstance(shapes, dict):
+        return {key: symbols_of(item, dtype) for key, item in shapes.items()}
+    return type(shapes)(symbols_of(item, dtype) for item in shapes)

@@ -22,7 +22,9 @@ class Trackable:
     """The base of whatever a layer can own; `kind` says what it is, so that one walk serves every question."""
 
     kind: ClassVar[str] = ""  # "variable", "layer", "metric" or "seed_generator"
-    untracked: ClassVar[frozenset[str]] = frozenset({"_attribute_moments"})  # attributes that refer to things without owning them
+    untracked: ClassVar[frozenset[str]] = frozenset(
+        {"_attribute_moments"}
+    )  # attributes that refer to things without owning them
     made_at: int = 0
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -113,13 +115,26 @@ def current_path() -> str:
     return "/".join(_names.scope)
 
 
-@contextmanager
-def name_scope(name: str) -> Iterator[None]:
-    """Variables made inside have `name` in their path."""
-    _names.scope.append(name)
-    try:
-        yield
-    finally:
+class name_scope:  # noqa: N801 - Keras's name
+    """Variables made inside have `name` in their path. Raises ValueError for a name that is no string or holds a "/".
+
+    Example:
+        >>> import nyala
+        >>> with nyala.name_scope("encoder"):
+        ...     print(nyala.Variable(1.0, name="scale").path)
+        encoder/scale
+    """
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        if not isinstance(name, str) or "/" in name:
+            raise ValueError(f"The name of a scope is a string without '/', but got {name!r}.")
+        self.name = name
+
+    def __enter__(self) -> name_scope:
+        _names.scope.append(self.name)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
         _names.scope.pop()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,69 @@ def autocast_scope(dtype: str | None) -> Iterator[None]:
         yield
     finally:
         _autocast.dtype = before
+
+
+class _Scopes(threading.local):
+    stateless: StatelessScope | None = None
+
+
+_scopes = _Scopes()
+
+
+class StatelessScope:
+    """Inside, variables stay as they are: what is assigned is kept in the scope, and read from it.
+
+    `state_mapping` gives variables, in pairs `(variable, value)`, the values that they have inside at first. With
+    `collect_losses`, `losses` holds what layers add. Raises ValueError for what is no variable and for another shape.
+
+    Example:
+        >>> import nyala
+        >>> v = nyala.Variable([1.0])
+        >>> with nyala.StatelessScope([(v, [5.0])]) as scope:
+        ...     v.assign_add([2.0]).numpy().tolist()
+        [7.0]
+        >>> v.numpy().tolist(), scope.get_current_value(v).numpy().tolist()
+        ([1.0], [7.0])
+    """
+
+    def __init__(
+        self,
+        state_mapping: Iterable[tuple[Variable, Any]] | None = None,
+        collect_losses: bool = False,
+        initialize_variables: bool = True,
+    ) -> None:
+        self.collect_losses, self.initialize_variables = collect_losses, initialize_variables
+        self.losses: list[Any] = []
+        self.state: dict[int, tuple[Variable, Any]] = {}
+        for variable, value in state_mapping or ():
+            if not isinstance(variable, Variable):
+                raise ValueError(f"`state_mapping` holds pairs of a Variable and its value, but got {variable!r}.")
+            self.add_update((variable, variable.fitted(value)))
+
+    def add_loss(self, loss: Any) -> None:
+        """Keep a loss that a layer adds."""
+        self.losses.append(loss)
+
+    def add_update(self, update: tuple[Variable, Any]) -> None:
+        """Give a variable a value that holds inside."""
+        variable, value = update
+        self.state[id(variable)] = (variable, value)
+
+    def get_current_value(self, variable: Variable) -> Any:
+        """The value that a variable has inside; None where it is that from outside."""
+        return self.state.get(id(variable), (None, None))[1]
+
+    def __enter__(self) -> StatelessScope:
+        self._outer, _scopes.stateless = _scopes.stateless, self
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _scopes.stateless = self._outer
+
+
+def stateless_scope() -> StatelessScope | None:
+    """The scope that holds back assignments, inside one."""
+    return _scopes.stateless
 
 
 class Variable(Operators, Trackable):
@@ -106,35 +169,56 @@ class Variable(Operators, Trackable):
     @property
     def value(self) -> Any:
         """The current values, cast to the compute dtype inside a layer that casts."""
-        dtype = _autocast.dtype
+        value, dtype = self._present(), _autocast.dtype
         if dtype is not None and dtype != self.dtype and self.autocast and tensor.is_float(self.dtype):
-            return tf.cast(self._value, dtype)
+            return tf.cast(value, dtype)
+        return value
+
+    def _present(self) -> Any:
+        """The values: TensorFlow's variable, or what a stateless scope has in its place."""
+        if _scopes.stateless is not None:
+            held = _scopes.stateless.get_current_value(self)
+            return self._value if held is None else held
         return self._value
 
-    def assign(self, value: Any) -> Variable:
-        """Set the values, cast to this variable's dtype; their shape must be the variable's."""
+    def fitted(self, value: Any) -> Any:
+        """`value` as a tensor of this variable's dtype; a ValueError where the shape is not the variable's."""
         value = tensor.as_tensor(value, self.dtype)
         if not tensor.shape_equal(tensor.static_shape(value), self.shape):
             raise ValueError(
                 f"Variable `{self.path}` has shape {self.shape} and cannot be assigned values of shape "
                 f"{tensor.static_shape(value)}."
             )
-        self._value.assign(value)
+        return value
+
+    def assign(self, value: Any) -> Variable:
+        """Set the values, cast to this variable's dtype; their shape must be the variable's."""
+        value = self.fitted(value)
+        if _scopes.stateless is not None:
+            _scopes.stateless.add_update((self, value))
+        else:
+            self._value.assign(value)
         return self
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the values."""
-        self._value.assign_add(tensor.as_tensor(value, self.dtype))
+        value = tensor.as_tensor(value, self.dtype)
+        if _scopes.stateless is not None:
+            return self.assign(self._present() + value)
+        self._value.assign_add(value)
         return self
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the values."""
-        self._value.assign_sub(tensor.as_tensor(value, self.dtype))
+        value = tensor.as_tensor(value, self.dtype)
+        if _scopes.stateless is not None:
+            return self.assign(self._present() - value)
+        self._value.assign_sub(value)
         return self
 
     def numpy(self) -> Any:
         """The values as a NumPy array."""
-        return self._value.numpy()
+        return self._present().numpy()
 
     @property
     def handle(self) -> Any:
@@ -150,20 +234,20 @@ class Variable(Operators, Trackable):
         return tf.convert_to_tensor(self.value, dtype=dtype, name=name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self._value.numpy()
+        array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
     def __float__(self) -> float:
-        return float(self._value.numpy())
+        return float(self.numpy())
 
     def __int__(self) -> int:
-        return int(self._value.numpy())
+        return int(self.numpy())
 
     def __bool__(self) -> bool:
-        return bool(self._value.numpy())
+        return bool(self.numpy())
 
     def __len__(self) -> int:
-        return len(self._value.numpy())
+        return len(self.numpy())
 
     def __repr__(self) -> str:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"

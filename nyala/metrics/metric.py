@@ -8,9 +8,9 @@ from typing import Any
 from nyala.core import config, policy, tensor
 from nyala.core.config import Configurable
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Operators
-from nyala.core.tracking import Trackable, auto_name, name_scope, walk
-from nyala.core.variable import Variable
+from nyala.core.tensor import DTypeLike
+from nyala.core.tracking import Trackable, auto_name, name_scope, owned
+from nyala.core.variable import StatelessScope, Variable
 
 
 class Metric(Trackable, Configurable):
@@ -48,7 +48,9 @@ class Metric(Trackable, Configurable):
     @property
     def variables(self) -> list[Variable]:
         """The state: variables of this metric, then those of metrics it holds."""
-        return [item for item in walk(self, lambda item: item.kind == "metric") if isinstance(item, Variable)]
+        held = owned(self)
+        inner = [variable for item in held if isinstance(item, Metric) for variable in item.variables]
+        return [item for item in held if isinstance(item, Variable)] + inner
 
     def add_variable(
         self,
@@ -127,16 +129,9 @@ class Metric(Trackable, Configurable):
                 f"The state of `{self.name}` has {len(variables)} tensors, but got {len(state)}; call "
                 "`stateless_reset_state()` for a first state."
             )
-        before = [variable._value for variable in variables]
-        held = [_Held(value, variable.dtype) for value, variable in zip(state, variables, strict=True)]
-        try:
-            for variable, holder in zip(variables, held, strict=True):
-                variable._value = holder
+        with StatelessScope(zip(variables, state, strict=True)) as scope:
             result = function()
-        finally:
-            for variable, value in zip(variables, before, strict=True):
-                variable._value = value
-        return result, [holder.tensor for holder in held]
+        return result, [scope.get_current_value(variable) for variable in variables]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the result."""
@@ -154,26 +149,6 @@ def _zeros(shape: tuple[int, ...], dtype: str) -> Any:
 def _initializer(identifier: Any) -> Any:
 
     return config.initializers.get(identifier)
-
-
-class _Held(Operators):
-    """A tensor where a variable is expected: assigning replaces the tensor."""
-
-    def __init__(self, value: Any, dtype: str) -> None:
-        self.tensor = tensor.as_tensor(value, dtype)
-        self.dtype, self.shape = self.tensor.dtype, self.tensor.shape
-
-    def assign(self, value: Any) -> None:
-        self.tensor = value
-
-    def assign_add(self, value: Any) -> None:
-        self.tensor = self.tensor + value
-
-    def assign_sub(self, value: Any) -> None:
-        self.tensor = self.tensor - value
-
-    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
-        return tf.convert_to_tensor(self.tensor, dtype=dtype, name=name)
 
 
 config.metrics.add(Metric)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nyala.core import config, tree
-from nyala.core.layer import Layer, is_shape
-from nyala.core.tensor import KerasTensor
+from nyala.core.layer import Layer
+from nyala.core.tensor import KerasTensor, is_shape
 from nyala.layers.input import Input, InputLayer, fit_input
 from nyala.models.model import Model
 

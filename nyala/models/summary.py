@@ -11,7 +11,8 @@ from rich.table import Table
 
 from nyala.core import tensor
 from nyala.core.graph import Node, Operation
-from nyala.core.layer import Layer, is_shape
+from nyala.core.layer import Layer
+from nyala.core.tensor import is_shape
 from nyala.core.variable import Variable
 
 

@@ -8,30 +8,42 @@ from typing import Any
 
 from nyala.core import tensor
 from nyala.core.engine import is_eager, tf
+from nyala.core.variable import stateless_scope
 
 
 def read(variable: Any) -> Any:
     """The values of a variable; of the local copy inside a replica."""
+    if stateless_scope() is not None:
+        return tf.convert_to_tensor(variable.value)
     return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
 
 
 def write(variable: Any, value: Any) -> Any:
     """Set a variable, or its local copy inside a replica, and return the value."""
     value = tensor.as_tensor(value, variable.dtype)
-    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+    if stateless_scope() is not None:
+        variable.assign(value)
+    else:
+        tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
     return value
 
 
 def add_to(variable: Any, value: Any) -> None:
     """Add to a variable, or to its local copy inside a replica."""
     value = tensor.as_tensor(value, variable.dtype)
-    tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=value)
+    if stateless_scope() is not None:
+        variable.assign_add(value)
+    else:
+        tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=value)
 
 
 def subtract_from(variable: Any, value: Any) -> None:
     """Subtract from a variable, or from its local copy inside a replica."""
     value = tensor.as_tensor(value, variable.dtype)
-    tf.raw_ops.AssignSubVariableOp(resource=variable.handle, value=value)
+    if stateless_scope() is not None:
+        variable.assign_sub(value)
+    else:
+        tf.raw_ops.AssignSubVariableOp(resource=variable.handle, value=value)
 
 
 def is_sparse(gradient: Any) -> bool:

@@ -20,7 +20,7 @@ from nyala.core.config import Configurable, custom_object_scope, revive
 from nyala.core.engine import tf
 from nyala.core.tensor import Tensor
 from nyala.core.tracking import auto_name, path_scope
-from nyala.core.variable import Variable
+from nyala.core.variable import Variable, stateless_scope
 from nyala.optimizers.gradients import (
     add_to,
     clip_by_norm,
@@ -69,8 +69,16 @@ def _one_step() -> Iterator[None]:
 
 
 def fused(gradient: Any, variable: Any) -> bool:
-    """Whether TensorFlow's fused kernel shall update `variable`: not for slices, short floats, or under XLA."""
-    return not _thread.plain and variable.dtype in ("float32", "float64") and not is_sparse(gradient)
+    """Whether TensorFlow's fused kernel shall update `variable`: not for slices, short floats, or under XLA.
+
+    Nor in a stateless scope, which a kernel knows nothing of.
+    """
+    return (
+        not _thread.plain
+        and stateless_scope() is None
+        and variable.dtype in ("float32", "float64")
+        and not is_sparse(gradient)
+    )
 
 
 # ---- The base of all optimizers ----

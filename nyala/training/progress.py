@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from nyala.core.settings import is_interactive_logging_enabled
 from nyala.training.callback import Callback, Logs
 
 
@@ -59,12 +61,16 @@ class ProgbarLogger(Callback):
         return None
 
     def _show(self, text: str) -> None:
-        print(text, file=sys.stdout, flush=True)
+        if is_interactive_logging_enabled():
+            print(text, file=sys.stdout, flush=True)
+        else:
+            logging.getLogger("nyala").info(text)
 
     def _begin(self, total: int | None) -> None:
         self._started, self._steps = time.perf_counter(), 0
         console = Console(file=sys.stdout)
-        if (self.params or {}).get("verbose") == 1 and (console.is_terminal or console.is_jupyter):
+        live = is_interactive_logging_enabled() and (console.is_terminal or console.is_jupyter)
+        if live and (self.params or {}).get("verbose") == 1:
             columns = (
                 TextColumn("{task.completed}/{task.fields[of]}"),
                 BarColumn(bar_width=24),

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import config, tensor, tree
+from nyala.core import config, settings, tensor, tree
 from nyala.core.engine import tf
 from nyala.core.layer import call_signature, graph_ready
+from nyala.core.tracebacks import shortened
 from nyala.training.callback import CallbackList
 from nyala.training.compile import CompileLoss, CompileMetrics
 from nyala.training.feeds import (
@@ -54,6 +55,7 @@ class Trainer:
     symbolic_build: Callable[[Any], None]
 
     def _start_trainer(self) -> None:
+        self._remat_scope = None  # a model that kept nothing would have to compute all of it again at once
         self._compiled: Compiled | None = None
         self._plans: dict[str, Any] = {}
         self.optimizer = None
@@ -366,6 +368,7 @@ class Trainer:
 
     # ---- fit ----
 
+    @shortened
     def fit(
         self,
         x: Any = None,
@@ -392,6 +395,7 @@ class Trainer:
         `validation_data` or on the last `validation_split` of the rows. Bad data is refused before any step.
         """
         self._require_optimizer()
+        epochs = _limited(epochs)
         if class_weight is not None:
             _check_class_weight(class_weight, x)
         if validation_split:
@@ -544,6 +548,7 @@ class Trainer:
 
     # ---- evaluate, predict ----
 
+    @shortened
     def evaluate(
         self,
         x: Any = None,
@@ -580,6 +585,7 @@ class Trainer:
         callbacks.on_test_end(logs)
         return logs
 
+    @shortened
     def predict(
         self,
         x: Any,
@@ -602,6 +608,7 @@ class Trainer:
 
     # ---- One batch ----
 
+    @shortened
     def train_on_batch(
         self,
         x: Any,
@@ -617,11 +624,13 @@ class Trainer:
             sample_weight = _class_weighted(y, sample_weight, class_weight)
         return self._on_batch("train", (x, y, sample_weight), return_dict)
 
+    @shortened
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch."""
         self._require_compiled("evaluation")
         return self._on_batch("test", (x, y, sample_weight), return_dict)
 
+    @shortened
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
         from nyala.training.feeds import as_arrays
@@ -678,15 +687,31 @@ class Pace:
 
 
 def _steps_in_epoch(feed: Feed, given: int | None) -> int | None:
+    steps, limit = _steps_wanted(feed, given), settings.max_steps_per_epoch()
+    if limit is None or (steps is not None and steps <= limit):
+        return steps
+    warnings.warn(f"`set_max_steps_per_epoch` limits this pass over the data to {limit} batches.", stacklevel=3)
+    return limit
+
+
+def _steps_wanted(feed: Feed, given: int | None) -> int | None:
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
             raise ValueError(f"The number of steps is a positive integer, but got {given!r}.")
         return int(given) if not isinstance(feed, ResidentFeed) else min(int(given), feed.batches or 0)
-    if getattr(feed, "infinite", False):
+    if getattr(feed, "infinite", False) and settings.max_steps_per_epoch() is None:
         raise ValueError(
             "The dataset has no end; say how many batches make an epoch with `steps_per_epoch`, `validation_steps` or `steps`."
         )
     return feed.batches
+
+
+def _limited(epochs: int) -> int:
+    limit = settings.max_epochs()
+    if limit is None or epochs <= limit:
+        return epochs
+    warnings.warn(f"`set_max_epochs` limits this training to {limit} epochs.", stacklevel=3)
+    return limit
 
 
 def _validates(epoch: int, frequency: Any) -> bool:
