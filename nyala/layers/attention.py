@@ -10,33 +10,8 @@ from nyala.core.engine import tf
 from nyala.core.layer import Layer, call_signature
 from nyala.layers.checks import fraction, one_of, positive_integer
 from nyala.layers.einsum_dense import EinsumDense
+from nyala.ops.attention import all_of, attention_weights, causal_mask, window_mask
 from nyala.random import SeedGenerator, dropout
-
-
-def causal_mask(queries: Any, keys: Any) -> Any:
-    """A mask (1, T, S) that lets each of `queries` (N, T, …) see the `keys` (N, S, …) up to its own place."""
-    rows, columns = _places(queries, keys)
-    return (rows >= columns)[None]
-
-
-def window_mask(queries: Any, keys: Any, width: int) -> Any:
-    """A mask (1, T, S) that lets each query see the keys less than `width` places away."""
-    rows, columns = _places(queries, keys)
-    return (tf.abs(rows - columns) < width)[None]
-
-
-def _places(queries: Any, keys: Any) -> tuple[Any, Any]:
-    return tf.range(tf.shape(queries)[1])[:, None], tf.range(tf.shape(keys)[1])[None, :]
-
-
-def all_of(masks: Sequence[Any]) -> Any:
-    """What all masks allow; None where all are None."""
-    given = [tf.cast(mask, "bool") for mask in masks if mask is not None]
-    result = given[0] if given else None
-    for mask in given[1:]:
-        result = tf.logical_and(result, mask)
-    return result
-
 
 # ---- Attention without projections ----
 
@@ -102,7 +77,7 @@ class Attention(Layer):
         self._check_count(inputs, mask)
         q, v, k = inputs if len(inputs) == 3 else (*inputs, inputs[1])
         q_mask, v_mask = (None, None) if mask is None else mask[:2]
-        allowed = all_of([None if v_mask is None else v_mask[:, None], causal_mask(q, v) if use_causal_mask else None])
+        allowed = all_of(None if v_mask is None else v_mask[:, None], causal_mask(q, v) if use_causal_mask else None)
         scores = self._scores(q, k)
         if allowed is not None:
             far = 65504.0 if scores.dtype == tf.float16 else 1e9
@@ -231,7 +206,7 @@ class _Heads(Layer):
         """What all masks, causality and the window allow."""
         causal_part = causal_mask(query, value) if causal else None
         window = None if self.sliding_window is None else window_mask(query, value, self.sliding_window)
-        return all_of([*masks, causal_part, window])
+        return all_of(*masks, causal_part, window)
 
     def _weigh(self, scores: Any, mask: Any, places: int, training: bool | None, asked: bool) -> tuple[Any, Any]:
         """The weights that scores (…, T, S) lead to, before and after dropout; `places` axes are S.
@@ -239,21 +214,14 @@ class _Heads(Layer):
         A query that may see nothing gets zeros where scores are asked for, dropout is on or there are more axes; else
         the mean of all values. It is so in the reference, which has two computations.
         """
-        axes = list(range(-places, 0))
         if mask is not None:
             while mask.shape.rank < scores.shape.rank:
                 mask = tf.expand_dims(mask, -2 * places - 1)  # for the heads
-            scores = tf.where(mask, scores, tf.constant(scores.dtype.min / 2, scores.dtype))
-        weights = tf.nn.softmax(scores) if places == 1 else _softmax(scores, axes)
+        weights = attention_weights(scores, mask, places)
         if mask is not None and (asked or self.dropout > 0 or places > 1 or scores.shape.rank > 4):
             weights = tf.where(mask, weights, tf.zeros_like(weights))
         dropped = self._dropout_layer(weights, training=training) if self.dropout > 0 else weights
         return weights, dropped
-
-
-def _softmax(scores: Any, axes: list[int]) -> Any:
-    exponentials = tf.exp(scores - tf.reduce_max(scores, axes, keepdims=True))
-    return exponentials / tf.reduce_sum(exponentials, axes, keepdims=True)
 
 
 def _again(thing: Any) -> Any:

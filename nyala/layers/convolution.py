@@ -1,7 +1,7 @@
 """Convolutions: windows that slide over sequences, images and volumes, each weighted by the same kernel.
 
-The number of spatial dimensions is `rank`, a parameter of one implementation of each kind. Everything computes on
-(N, …, C); `data_format="channels_first"` transposes around that.
+The number of spatial dimensions is `rank`, a parameter of one implementation of each kind. The ops of
+`nyala.ops.convolution` compute.
 """
 
 from __future__ import annotations
@@ -10,22 +10,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nyala.core import config
-from nyala.core.engine import gpus, tf
+from nyala.core.engine import tf
 from nyala.core.layer import Layer
 from nyala.core.settings import standardize_data_format
 from nyala.core.variable import Variable
 from nyala.layers.checks import integer_tuple, one_of, positive_integer
-from nyala.layers.windows import (
-    CHANNELS_LAST,
-    channels_spec,
-    from_channels_last,
-    join_shape,
-    sizes,
-    split_shape,
-    to_channels_last,
-    window_length,
-    with_defaults,
+from nyala.layers.windows import channels_spec, join_shape, split_shape, with_defaults
+from nyala.ops.convolution import (
+    check_output_padding,
+    conv,
+    conv_transpose,
+    depthwise_conv,
+    refuse_strides_with_dilation,
+    require_equal_strides,
+    separable_conv,
+    transposed_lengths,
+    window_lengths,
 )
+
+_PARTS = {"initializer": config.initializers, "regularizer": config.regularizers, "constraint": config.constraints}
+_BIAS_LAYOUT = {"channels_last": "NHWC", "channels_first": "NCHW"}  # in any number of dimensions
 
 
 class BaseConv(Layer):
@@ -37,34 +41,30 @@ class BaseConv(Layer):
     kernel: Variable  # the weights that `build` makes of what `kernels` lists
     depthwise_kernel: Variable
     pointwise_kernel: Variable
+    filters: int  # these three where the constructor takes them
+    groups: int
+    depth_multiplier: int
 
     rank = 2
     paddings: tuple[str, ...] = ("valid", "same")
+    kinds: tuple[str, ...] = ("kernel", "bias")  # of weights, each with an initializer, a regularizer and a constraint
 
-    def __init__(
-        self,
-        kernel_size: Any,
-        strides: Any,
-        padding: str,
-        data_format: str | None,
-        dilation_rate: Any,
-        activation: Any,
-        use_bias: bool,
-        weights: Mapping[str, tuple[Any, Any, Any]],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.kernel_size = integer_tuple(self, "kernel_size", kernel_size, self.rank)
-        self.strides = integer_tuple(self, "strides", strides, self.rank)
-        self.padding = one_of(self, "padding", padding, self.paddings)
-        self.data_format = standardize_data_format(data_format)
-        self.dilation_rate = integer_tuple(self, "dilation_rate", dilation_rate, self.rank)
-        self.activation = config.activations.get(activation or "linear")
-        self.use_bias = use_bias
-        for name, (initializer, regularizer, constraint) in weights.items():
-            setattr(self, f"{name}_initializer", config.initializers.get(initializer))
-            setattr(self, f"{name}_regularizer", config.regularizers.get(regularizer))
-            setattr(self, f"{name}_constraint", config.constraints.get(constraint))
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        """Keep what the constructor of a subclass was given, by parameter: its `locals()`."""
+        super().__init__(activity_regularizer=given["activity_regularizer"], **given["kwargs"])
+        self.kernel_size = integer_tuple(self, "kernel_size", given["kernel_size"], self.rank)
+        self.strides = integer_tuple(self, "strides", given["strides"], self.rank)
+        self.padding = one_of(self, "padding", given["padding"], self.paddings)
+        self.data_format = standardize_data_format(given["data_format"])
+        self.dilation_rate = integer_tuple(self, "dilation_rate", given["dilation_rate"], self.rank)
+        self.activation = config.activations.get(given["activation"] or "linear")
+        self.use_bias = given["use_bias"]
+        for name in ("filters", "groups", "depth_multiplier"):
+            if name in given:
+                setattr(self, name, positive_integer(self, name, given[name]))
+        for kind in self.kinds:
+            for part, table in _PARTS.items():
+                setattr(self, f"{kind}_{part}", table.get(given[f"{kind}_{part}"]))
         self.input_spec = channels_spec(self.rank, self.data_format)
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -72,16 +72,16 @@ class BaseConv(Layer):
         raise TypeError(f"{type(self).__name__} defines no kernels.")
 
     def convolve(self, inputs: Any) -> Any:
-        """(N, …, C) → (N, …, output_channels(C)), before the bias."""
+        """The inputs convolved, before the bias: C channels become `output_channels(C)`."""
         raise TypeError(f"{type(self).__name__} defines no convolution.")
 
     def output_channels(self, channels: int | None) -> int | None:
         """How many channels come out where `channels` go in."""
-        return self.filters  # type: ignore[attr-defined]
+        return self.filters
 
-    def output_length(self, axis: int, size: Any) -> Any:
-        """The output's size along a spatial axis where the input's is `size`."""
-        return window_length(size, self.kernel_size[axis], self.strides[axis], self.padding, self.dilation_rate[axis])
+    def output_lengths(self, sizes: Sequence[Any]) -> list[Any]:
+        """The spatial sizes of the outputs where those of the inputs are `sizes`."""
+        return window_lengths(sizes, self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def build(self, input_shape: Any) -> None:
         channels = split_shape(input_shape, self.data_format)[1]
@@ -97,23 +97,17 @@ class BaseConv(Layer):
         self.input_spec = channels_spec(self.rank, self.data_format, channels)
 
     def _add_weight(self, name: str, kind: str, shape: tuple[Any, ...]) -> Any:
-        return self.add_weight(
-            shape=shape,
-            initializer=getattr(self, f"{kind}_initializer"),
-            regularizer=getattr(self, f"{kind}_regularizer"),
-            constraint=getattr(self, f"{kind}_constraint"),
-            name=name,
-        )
+        return self.add_weight(shape, name=name, **{part: getattr(self, f"{kind}_{part}") for part in _PARTS})
 
     def call(self, inputs: Any) -> Any:
-        outputs = self.convolve(to_channels_last(inputs, self.data_format))
+        outputs = self.convolve(inputs)
         if self.bias is not None:
-            outputs = tf.nn.bias_add(outputs, self.bias.value)
-        return self.activation(from_channels_last(outputs, self.data_format))
+            outputs = tf.nn.bias_add(outputs, self.bias.value, _BIAS_LAYOUT[self.data_format])
+        return self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         spatial, channels = split_shape(input_shape, self.data_format)
-        lengths = [self.output_length(axis, size) for axis, size in enumerate(spatial)]
+        lengths = self.output_lengths(spatial)
         if any(length is not None and length <= 0 < size for length, size in zip(lengths, spatial)):
             raise ValueError(
                 f"The kernel of `{self.path}`, size {self.kernel_size} with dilation {self.dilation_rate}, is larger than "
@@ -121,31 +115,8 @@ class BaseConv(Layer):
             )
         return join_shape(input_shape[0], lengths, self.output_channels(channels), self.data_format)
 
-    def _refuse_strides_with_dilation(self) -> None:
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"`{self.name}` takes strides or dilation_rate above 1, not both, but got strides={self.strides} and "
-                f"dilation_rate={self.dilation_rate}."
-            )
-
 
 # ---- Convolution ----
-
-
-def grouped_convolution(x: Any, kernel: Any, strides: Sequence[int], padding: str, dilations: Sequence[int]) -> Any:
-    """(N, …, C) with a kernel (K…, C / groups, filters): each group of channels gives its share of the filters."""
-    groups = x.shape[-1] // kernel.shape[-2]
-    window = {
-        "strides": strides,
-        "padding": padding,
-        "dilations": dilations,
-        "data_format": CHANNELS_LAST[len(strides)],
-    }
-    if groups == 1 or gpus():
-        return tf.nn.convolution(x, kernel, **window)
-    # TensorFlow's CPU kernels have no gradient for groups, and in 3D no groups at all.
-    parts = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1))
-    return tf.concat([tf.nn.convolution(a, b, **window) for a, b in parts], -1)
 
 
 class Conv(BaseConv):
@@ -171,20 +142,12 @@ class Conv(BaseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        weights = {
-            "kernel": (kernel_initializer, kernel_regularizer, kernel_constraint),
-            "bias": (bias_initializer, bias_regularizer, bias_constraint),
-        }
-        window = (kernel_size, strides, padding, data_format, dilation_rate)
-        kwargs["activity_regularizer"] = activity_regularizer
-        super().__init__(*window, activation, use_bias, weights, **kwargs)
-        self.filters = positive_integer(self, "filters", filters)
-        self.groups = positive_integer(self, "groups", groups)
+        super().__init__(locals())
         if self.filters % self.groups:
             raise ValueError(
-                f"`filters` of `{self.name}` must be a multiple of `groups`, but got {filters} and {groups}."
+                f"`filters` of `{self.name}` must be a multiple of `groups`, but got {self.filters} and {self.groups}."
             )
-        self._refuse_strides_with_dilation()
+        refuse_strides_with_dilation(self.name, self.strides, self.dilation_rate)
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         if channels % self.groups:
@@ -194,11 +157,11 @@ class Conv(BaseConv):
         return {"kernel": ("kernel", (*self.kernel_size, channels // self.groups, self.filters))}
 
     def convolve(self, inputs: Any) -> Any:
-        padding = self.padding.upper()
-        if padding == "CAUSAL":
-            past = (self.kernel_size[0] - 1) * self.dilation_rate[0]
-            inputs, padding = tf.pad(inputs, [(0, 0), (past, 0), (0, 0)]), "VALID"
-        return grouped_convolution(inputs, self.kernel.value, self.strides, padding, self.dilation_rate)
+        return self.convolution_op(inputs, self.kernel.value)
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution with `kernel`, without bias and activation; override it to change the kernel on its way."""
+        return conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
 
 
 class Conv1D(Conv):
@@ -254,22 +217,6 @@ class Conv3D(Conv):
 # ---- Transposed convolution ----
 
 
-def dilated(kernel: Any, rates: Sequence[int]) -> Any:
-    """The kernel with `rate - 1` zeros between its weights along each spatial axis."""
-    for axis, rate in enumerate(rates):
-        if rate > 1:
-            shape = kernel.shape.as_list()
-            spread = tf.pad(kernel[(slice(None),) * (axis + 1) + (None,)], _after(len(shape) + 1, axis + 1, rate - 1))
-            length = shape[axis] * rate
-            kernel = tf.reshape(spread, [*shape[:axis], length, *shape[axis + 1 :]])
-            kernel = kernel[(slice(None),) * axis + (slice(0, length - rate + 1),)]
-    return kernel
-
-
-def _after(rank: int, axis: int, count: int) -> list[tuple[int, int]]:
-    return [(0, count if place == axis else 0) for place in range(rank)]
-
-
 class ConvTranspose(BaseConv):
     """The gradient of a convolution as a layer: the base of `Conv1DTranspose` to `Conv3DTranspose`."""
 
@@ -293,58 +240,27 @@ class ConvTranspose(BaseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        weights = {
-            "kernel": (kernel_initializer, kernel_regularizer, kernel_constraint),
-            "bias": (bias_initializer, bias_regularizer, bias_constraint),
-        }
-        window = (kernel_size, strides, padding, data_format, dilation_rate)
-        kwargs["activity_regularizer"] = activity_regularizer
-        super().__init__(*window, activation, use_bias, weights, **kwargs)
-        self.filters = positive_integer(self, "filters", filters)
+        self._keep(locals())
+
+    def _keep(self, given: Mapping[str, Any]) -> None:
+        super().__init__(given)
         self.output_padding = None
-        if output_padding is not None:
-            self.output_padding = integer_tuple(self, "output_padding", output_padding, self.rank, allow_zero=True)
-            self._check_output_padding(self.output_padding)
-        self._refuse_strides_with_dilation()
-
-    def _extent(self, axis: int) -> int:
-        """How far the kernel with its holes reaches along an axis."""
-        return (self.kernel_size[axis] - 1) * self.dilation_rate[axis] + 1
-
-    def _check_output_padding(self, output_padding: tuple[int, ...]) -> None:
-        for axis, (extra, stride) in enumerate(zip(output_padding, self.strides)):
-            if extra >= stride:
-                raise ValueError(
-                    f"`output_padding` of `{self.name}` must be less than its strides {self.strides}, but got "
-                    f"{output_padding}."
-                )
-            if self.padding == "same" and self._extent(axis) % 2 == 0 and extra == 0:
-                raise ValueError(
-                    f"`output_padding` of `{self.name}` must be at least 1 where padding is 'same' and the kernel's "
-                    f"size even (here {self.kernel_size}), but got {output_padding}."
-                )
+        if given["output_padding"] is not None:
+            extra = integer_tuple(self, "output_padding", given["output_padding"], self.rank, allow_zero=True)
+            check_output_padding(self.name, extra, self.kernel_size, self.strides, self.padding, self.dilation_rate)
+            self.output_padding = extra
+        refuse_strides_with_dilation(self.name, self.strides, self.dilation_rate)
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {"kernel": ("kernel", (*self.kernel_size, self.filters, channels))}
 
-    def output_length(self, axis: int, size: Any) -> Any:
-        if size is None:
-            return None
-        extent, stride = self._extent(axis), self.strides[axis]
-        if self.output_padding is None:
-            return size * stride + (max(extent - stride, 0) if self.padding == "valid" else 0)
-        cut = 0 if self.padding == "valid" else 2 * (extent // 2)
-        return (size - 1) * stride + extent - cut + self.output_padding[axis]
+    def output_lengths(self, sizes: Sequence[Any]) -> list[Any]:
+        window = (self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        return transposed_lengths(sizes, *window, self.output_padding)
 
     def convolve(self, inputs: Any) -> Any:
-        batch, *spatial, _ = sizes(inputs)
-        lengths = [self.output_length(axis, size) for axis, size in enumerate(spatial)]
-        shape = tf.stack([batch, *lengths, self.filters])
-        kernel = dilated(self.kernel.value, self.dilation_rate)
-        padding, layout = self.padding.upper(), CHANNELS_LAST[self.rank]
-        outputs = tf.nn.conv_transpose(inputs, kernel, shape, self.strides, padding, layout)
-        known = [self.output_length(axis, size) for axis, size in enumerate(inputs.shape[1:-1])]
-        return tf.ensure_shape(outputs, [inputs.shape[0], *known, self.filters])
+        window = (self.strides, self.padding, self.output_padding, self.data_format, self.dilation_rate)
+        return conv_transpose(inputs, self.kernel.value, *window)
 
 
 class Conv1DTranspose(ConvTranspose):
@@ -412,41 +328,16 @@ class Conv3DTranspose(ConvTranspose):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            filters,
-            kernel_size,
-            strides,
-            padding,
-            output_padding,
-            data_format,
-            dilation_rate,
-            activation,
-            use_bias,
-            kernel_initializer,
-            bias_initializer,
-            kernel_regularizer,
-            bias_regularizer,
-            activity_regularizer,
-            kernel_constraint,
-            bias_constraint,
-            **kwargs,
-        )
+        self._keep(locals())
 
 
 # ---- Depthwise and separable convolution ----
 
 
-def depthwise_convolution(x: Any, kernel: Any, strides: Sequence[int], padding: str, dilations: Sequence[int]) -> Any:
-    """(N, …, C) with a kernel (K…, C, M) → (N, …, C·M): each channel by itself, in one or two spatial dimensions."""
-    if len(strides) == 1:  # a sequence is an image of height 1
-        stride = (1, strides[0], strides[0], 1)
-        y = tf.nn.depthwise_conv2d(x[:, None], kernel[None], stride, padding, dilations=(1, *dilations))
-        return tf.squeeze(y, 1)
-    return tf.nn.depthwise_conv2d(x, kernel, (1, *strides, 1), padding, dilations=tuple(dilations))
-
-
 class DepthwiseConv(BaseConv):
     """A convolution that keeps channels apart: the base of `DepthwiseConv1D` and `DepthwiseConv2D`."""
+
+    kinds = ("depthwise", "bias")
 
     def __init__(
         self,
@@ -467,15 +358,8 @@ class DepthwiseConv(BaseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        weights = {
-            "depthwise": (depthwise_initializer, depthwise_regularizer, depthwise_constraint),
-            "bias": (bias_initializer, bias_regularizer, bias_constraint),
-        }
-        window = (kernel_size, strides, padding, data_format, dilation_rate)
-        kwargs["activity_regularizer"] = activity_regularizer
-        super().__init__(*window, activation, use_bias, weights, **kwargs)
-        self.depth_multiplier = positive_integer(self, "depth_multiplier", depth_multiplier)
-        _require_equal_strides(self)
+        super().__init__(locals())
+        require_equal_strides(self.name, self.strides)
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {"kernel": ("depthwise", (*self.kernel_size, channels, self.depth_multiplier))}
@@ -484,12 +368,8 @@ class DepthwiseConv(BaseConv):
         return None if channels is None else channels * self.depth_multiplier
 
     def convolve(self, inputs: Any) -> Any:
-        return depthwise_convolution(inputs, self.kernel.value, self.strides, self.padding.upper(), self.dilation_rate)
-
-
-def _require_equal_strides(layer: Any) -> None:
-    if len(set(layer.strides)) > 1:
-        raise ValueError(f"The strides of `{layer.name}` must be equal, but got {layer.strides}.")
+        window = (self.strides, self.padding, self.data_format, self.dilation_rate)
+        return depthwise_conv(inputs, self.kernel.value, *window)
 
 
 class DepthwiseConv1D(DepthwiseConv):
@@ -527,6 +407,8 @@ class DepthwiseConv2D(DepthwiseConv):
 class SeparableConv(BaseConv):
     """A depthwise convolution, then one of size 1 that mixes channels: the base of `SeparableConv1D` and `2D`."""
 
+    kinds = ("depthwise", "pointwise", "bias")
+
     def __init__(
         self,
         filters: int,
@@ -550,17 +432,8 @@ class SeparableConv(BaseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        weights = {
-            "depthwise": (depthwise_initializer, depthwise_regularizer, depthwise_constraint),
-            "pointwise": (pointwise_initializer, pointwise_regularizer, pointwise_constraint),
-            "bias": (bias_initializer, bias_regularizer, bias_constraint),
-        }
-        window = (kernel_size, strides, padding, data_format, dilation_rate)
-        kwargs["activity_regularizer"] = activity_regularizer
-        super().__init__(*window, activation, use_bias, weights, **kwargs)
-        self.filters = positive_integer(self, "filters", filters)
-        self.depth_multiplier = positive_integer(self, "depth_multiplier", depth_multiplier)
-        _require_equal_strides(self)
+        super().__init__(locals())
+        require_equal_strides(self.name, self.strides)
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {
@@ -569,9 +442,8 @@ class SeparableConv(BaseConv):
         }
 
     def convolve(self, inputs: Any) -> Any:
-        window = (self.strides, self.padding.upper(), self.dilation_rate)
-        apart = depthwise_convolution(inputs, self.depthwise_kernel.value, *window)
-        return tf.nn.convolution(apart, self.pointwise_kernel.value)
+        window = (self.strides, self.padding, self.data_format, self.dilation_rate)
+        return separable_conv(inputs, self.depthwise_kernel.value, self.pointwise_kernel.value, *window)
 
 
 class SeparableConv1D(SeparableConv):

@@ -7,29 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from nyala import ops
 from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.layer import InputSpec, Layer
 from nyala.layers.checks import positive_integer
 from nyala.layers.windows import sizes
 from nyala.layers.wrappers import Wrapper
+from nyala.ops.normalization import over_replicas, widen
 
-WIDE = {"float16": "float32", "bfloat16": "float32"}  # short floats are too coarse for sums of squares
 FUSED = ("float16", "bfloat16", "float32")
 SMALLEST_FUSED_EPSILON = 1.001e-5  # cuDNN's
 
 
-def widened(x: Any) -> Any:
-    """`x` in a float that sums can be taken in."""
-    return tf.cast(x, WIDE.get(x.dtype.name, x.dtype.name))
-
-
-def normalized(x: Any, mean: Any, variance: Any, epsilon: float, gamma: Any, beta: Any) -> Any:
-    """`(x - mean) / sqrt(variance + epsilon) · gamma + beta`, with gamma and beta left out where they are None."""
-    factor = tf.math.rsqrt(variance + epsilon)
-    factor = factor if gamma is None else factor * gamma
-    shift = -mean * factor
-    return x * factor + (shift if beta is None else shift + beta)
+def value_of(weight: Any) -> Any:
+    """The value of a weight; None where it is left out."""
+    return None if weight is None else weight.value
 
 
 def checked_axes(layer: Layer, axis: int | Sequence[int], input_shape: Sequence[int | None]) -> list[int]:
@@ -84,13 +77,6 @@ class _ScaledAndShifted(Layer):
             name=name,
             autocast=False,
         )
-
-    def _gamma_and_beta(self, dtype: Any, shape: Sequence[int]) -> tuple[Any, Any]:
-        """Both weights in `dtype`, laid out to broadcast; None for the one that is left out."""
-        return tuple(
-            None if weight is None else tf.reshape(tf.cast(weight.value, dtype), shape)
-            for weight in (self.gamma, self.beta)
-        )  # type: ignore[return-value]
 
 
 # ---- Over the batch ----
@@ -175,18 +161,16 @@ class BatchNormalization(_ScaledAndShifted):
         training = bool(training) and self.trainable
         if self._can_be_fused(inputs, mask if training else None, training):
             return self._fused(inputs, training)
-        x = widened(inputs)
-        shape = [size if axis == self._channel_axis else 1 for axis, size in enumerate(x.shape)]
-        gamma, beta = self._gamma_and_beta(x.dtype, shape)
+        gamma, beta = value_of(self.gamma), value_of(self.beta)
         if not training:
-            mean, variance = (tf.cast(v.value, x.dtype) for v in (self.moving_mean, self.moving_variance))
-            outputs = normalized(x, tf.reshape(mean, shape), tf.reshape(variance, shape), self.epsilon, gamma, beta)
-            return tf.cast(outputs, inputs.dtype)
+            mean, variance = self.moving_mean.value, self.moving_variance.value
+            return ops.batch_normalization(inputs, mean, variance, self._channel_axis, beta, gamma, self.epsilon)
+        x = widen(inputs)
         mean, variance = self._moments(x, mask)
         if self.renorm:
-            gamma, beta = self._renormalized(mean, variance, gamma, beta, shape)
+            gamma, beta = self._renormalized(mean, variance, gamma, beta)
         self._follow(mean, variance)
-        outputs = normalized(x, tf.reshape(mean, shape), tf.reshape(variance, shape), self.epsilon, gamma, beta)
+        outputs = ops.batch_normalization(x, mean, variance, self._channel_axis, beta, gamma, self.epsilon)
         return tf.cast(outputs, inputs.dtype)
 
     # -- TensorFlow's fused kernel: images, one pass --
@@ -230,22 +214,14 @@ class BatchNormalization(_ScaledAndShifted):
 
     def _moments(self, x: Any, mask: Any) -> tuple[Any, Any]:
         axes = [axis for axis in range(x.shape.rank) if axis != self._channel_axis]
-        if mask is not None:
-            weights = tf.cast(mask, x.dtype)
-            weights = tf.reshape(weights, tf.concat([tf.shape(weights), [1] * (x.shape.rank - weights.shape.rank)], 0))
-            mean, variance = tf.nn.weighted_moments(x, axes, weights)
-        else:
-            mean, variance = tf.nn.moments(x, axes)
-        return self._over_replicas(mean, variance) if self.synchronized else (mean, variance)
+        if mask is None:
+            return ops.moments(x, axes, synchronized=self.synchronized)
+        weights = tf.cast(mask, x.dtype)
+        weights = tf.reshape(weights, tf.concat([tf.shape(weights), [1] * (x.shape.rank - weights.shape.rank)], 0))
+        mean, variance = tf.nn.weighted_moments(x, axes, weights)
+        return over_replicas(mean, variance) if self.synchronized else (mean, variance)
 
-    def _over_replicas(self, mean: Any, variance: Any) -> tuple[Any, Any]:
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return mean, variance
-        both = context.all_reduce(tf.distribute.ReduceOp.MEAN, [mean, variance + tf.square(mean)])
-        return both[0], both[1] - tf.square(both[0])
-
-    def _renormalized(self, mean: Any, variance: Any, gamma: Any, beta: Any, shape: Sequence[int]) -> tuple[Any, Any]:
+    def _renormalized(self, mean: Any, variance: Any, gamma: Any, beta: Any) -> tuple[Any, Any]:
         """`gamma · r` and `gamma · d + beta`: what moves the batch's statistics to the moving ones, within the clipping."""
         limits = self.renorm_clipping or {}
         deviation = tf.sqrt(variance + self.epsilon)
@@ -254,9 +230,9 @@ class BatchNormalization(_ScaledAndShifted):
         r = r if limits.get("rmax") is None else tf.minimum(r, limits["rmax"])
         r = r if limits.get("rmin") is None else tf.maximum(r, limits["rmin"])
         d = d if limits.get("dmax") is None else tf.clip_by_value(d, -limits["dmax"], limits["dmax"])
-        r, d = (tf.reshape(tf.stop_gradient(x), shape) for x in (r, d))
-        gamma, beta = (1 if gamma is None else gamma), (0 if beta is None else beta)
-        return gamma * r, gamma * d + beta
+        r, d = tf.stop_gradient(r), tf.stop_gradient(d)
+        gamma = tf.ones_like(r) if gamma is None else tf.cast(gamma, r.dtype)
+        return gamma * r, gamma * d if beta is None else gamma * d + tf.cast(beta, r.dtype)
 
     def _follow(self, mean: Any, variance: Any) -> None:
         """Move the moving statistics towards those of the batch."""
@@ -348,14 +324,8 @@ class LayerNormalization(_ScaledAndShifted):
             self._add_gamma_and_beta(shape)
 
     def call(self, inputs: Any) -> Any:
-        x = widened(inputs)
-        shape = [size if axis in self._axes else 1 for axis, size in enumerate(x.shape)]
-        gamma, beta = self._gamma_and_beta(x.dtype, shape)
-        if self.rms_scaling:  # of old: divides by the variance about the mean
-            variance = tf.math.reduce_variance(x, self._axes, keepdims=True)
-            return tf.cast(x * tf.math.rsqrt(variance + self.epsilon) * gamma, inputs.dtype)
-        mean, variance = tf.nn.moments(x, self._axes, keepdims=True)
-        return tf.cast(normalized(x, mean, variance, self.epsilon, gamma, beta), inputs.dtype)
+        gamma, beta = value_of(self.gamma), value_of(self.beta)
+        return ops.layer_normalization(inputs, gamma, beta, self._axes, self.epsilon, self.rms_scaling)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rms_scaling": self.rms_scaling}
@@ -417,14 +387,14 @@ class GroupNormalization(_ScaledAndShifted):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self._channel_axis: channels})
 
     def call(self, inputs: Any) -> Any:
-        x, axis, shape = widened(inputs), self._channel_axis, sizes(inputs)
+        axis, shape = self._channel_axis, sizes(inputs)
         parts = [self.groups, inputs.shape[axis] // self.groups]
-        grouped = tf.reshape(x, [*shape[:axis], *parts, *shape[axis + 1 :]])  # (N, …, groups, C / groups, …)
+        grouped = tf.reshape(inputs, [*shape[:axis], *parts, *shape[axis + 1 :]])  # (N, …, groups, C / groups, …)
         layout = [*[1] * axis, *parts, *[1] * (inputs.shape.rank - axis - 1)]
+        gamma, beta = (None if w is None else tf.reshape(w.value, layout) for w in (self.gamma, self.beta))
         axes = [place for place in range(1, inputs.shape.rank + 1) if place != axis]
-        mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
-        outputs = normalized(grouped, mean, variance, self.epsilon, *self._gamma_and_beta(x.dtype, layout))
-        return tf.cast(tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape), inputs.dtype)
+        outputs = ops.layer_normalization(grouped, gamma, beta, axes, self.epsilon)
+        return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape)
 
 
 class RMSNormalization(Layer):
@@ -450,10 +420,8 @@ class RMSNormalization(Layer):
         self.scale = self.add_weight(shape=shape, initializer="ones", autocast=False, name="scale")
 
     def call(self, x: Any) -> Any:
-        wide = widened(x)
-        shape = [size if axis in self._axes else 1 for axis, size in enumerate(x.shape)]
-        factor = tf.math.rsqrt(tf.reduce_mean(tf.square(wide), self._axes, keepdims=True) + self.epsilon)
-        return tf.cast(wide * factor * tf.reshape(tf.cast(self.scale.value, wide.dtype), shape), x.dtype)
+        layout = [size if axis in self._axes else 1 for axis, size in enumerate(x.shape)]
+        return ops.rms_normalization(x, tf.reshape(self.scale.value, layout), self._axes, self.epsilon)
 
 
 class UnitNormalization(Layer):
@@ -479,7 +447,7 @@ class UnitNormalization(Layer):
             raise ValueError(
                 f"`{self.path}` normalizes along axis {self.axis}, which inputs of {rank} dimensions lack."
             )
-        return tf.math.l2_normalize(inputs, self.axis, 1e-12)
+        return ops.normalize(inputs, self.axis, epsilon=1e-6)
 
 
 # ---- Of weights ----

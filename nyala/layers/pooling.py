@@ -5,23 +5,15 @@ The number of spatial dimensions is `rank`, a parameter of one implementation of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nyala.core import config
-from nyala.core.engine import gpus, tf
+from nyala.core.engine import tf
 from nyala.core.layer import Layer
 from nyala.core.settings import standardize_data_format
 from nyala.layers.checks import integer_tuple, one_of
-from nyala.layers.windows import (
-    CHANNELS_LAST,
-    channels_spec,
-    from_channels_last,
-    sizes,
-    spatial_axes,
-    to_channels_last,
-    with_defaults,
-)
+from nyala.layers.windows import channels_spec, spatial_axes, with_defaults
+from nyala.ops.pooling import adaptive_average_pool, adaptive_max_pool, pool_windows
 
 # ---- Windows ----
 
@@ -51,30 +43,8 @@ class Pooling(Layer):
         self.input_spec = channels_spec(self.rank, self.data_format)
 
     def call(self, inputs: Any) -> Any:
-        x = to_channels_last(inputs, self.data_format)
-        for size, window in zip(x.shape[1:-1], self.pool_size):
-            if self.padding == "valid" and size is not None and 0 < size < window:
-                raise ValueError(
-                    f"`{self.path}` pools windows of {self.pool_size}, which do not fit into inputs of shape "
-                    f"{tuple(inputs.shape)}. Use a smaller pool_size or padding='same'."
-                )
-        outputs = pool_windows(x, self.pool_size, self.strides, self.padding.upper(), self.pool)
-        return from_channels_last(outputs, self.data_format)
-
-
-def pool_windows(x: Any, window: Sequence[int], strides: Sequence[int], padding: str, pool: str) -> Any:
-    """(N, …, C) → the maximum ("MAX") or mean ("AVG") of each window."""
-    function = tf.nn.max_pool if pool == "MAX" else tf.nn.avg_pool
-    if len(window) < 3 or x.dtype in (tf.float32, tf.bfloat16) or gpus():
-        return function(x, window, strides, padding, CHANNELS_LAST[len(window)])
-    # TensorFlow's CPU kernels for volumes know no other dtypes, those for images do; so H and W first, then D.
-    count, depth, height, width, channels = sizes(x)
-    planes = tf.reshape(x, (count * depth, height, width, channels))
-    planes = function(planes, window[1:], strides[1:], padding, "NHWC")
-    _, height, width, _ = sizes(planes)
-    columns = tf.reshape(planes, (count, depth, height * width, channels))
-    columns = function(columns, (window[0], 1), (strides[0], 1), padding, "NHWC")
-    return tf.reshape(columns, (count, sizes(columns)[1], height, width, channels))
+        windows = (self.pool_size, self.strides, self.padding, self.data_format)
+        return pool_windows(self.path, self.pool, inputs, *windows)
 
 
 class MaxPooling1D(Pooling):
@@ -279,20 +249,6 @@ class GlobalAveragePooling3D(GlobalPooling):
 # ---- A grid of a given size ----
 
 
-def adaptive_pool(x: Any, axis: int, length: int, pool: str) -> Any:
-    """Pool an axis of size S to `length` windows: window i covers `floor(i·S / length)` to `ceil((i + 1)·S / length)`."""
-    size = x.shape[axis] if x.shape[axis] is not None else tf.shape(x)[axis]
-    steps = tf.range(length)
-    starts, ends = steps * size // length, -(-(steps + 1) * size // length)
-    places = starts[:, None] + tf.range(-(-size // length) + 1)  # no window is longer
-    inside = tf.reshape(places < ends[:, None], [length, -1] + [1] * (x.shape.rank - axis - 1))
-    windows = tf.gather(x, tf.minimum(places, size - 1), axis=axis)  # (…, length, window, …)
-    if pool == "MAX":
-        return tf.reduce_max(tf.where(inside, windows, x.dtype.min), axis + 1)
-    inside = tf.cast(inside, x.dtype)
-    return tf.reduce_sum(windows * inside, axis + 1) / tf.reduce_sum(inside, 1)
-
-
 class AdaptivePooling(Layer):
     """What layers that pool to a given size share."""
 
@@ -311,9 +267,8 @@ class AdaptivePooling(Layer):
         self.input_spec = channels_spec(self.rank, self.data_format)
 
     def call(self, inputs: Any) -> Any:
-        for axis, length in zip(spatial_axes(self.rank, self.data_format), self.output_size):
-            inputs = adaptive_pool(inputs, axis, length, self.pool)
-        return inputs
+        pool = adaptive_max_pool if self.pool == "MAX" else adaptive_average_pool
+        return pool(inputs, self.output_size, self.data_format)
 
 
 class AdaptiveMaxPooling1D(AdaptivePooling):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.graph import op
+from nyala.ops.normalization import widen
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,11 +35,6 @@ def loss(*aliases: str) -> Callable[[F], F]:
 def as_float(x: Any) -> Any:
     """`x` as a tensor of floats: its own dtype where that is a float."""
     return tensor.as_tensor(x, None if tensor.is_float(tensor.dtype_of(x)) else tensor.floatx())
-
-
-def widen(x: Any) -> Any:
-    """A float16 or bfloat16 tensor as float32: sums of squares and logarithms of 1e-7 need the room."""
-    return tf.cast(x, "float32") if x.dtype.size < 4 else x
 
 
 def align(y_true: Any, y_pred: Any, name: str) -> tuple[Any, Any]:
@@ -79,36 +75,3 @@ def demand_equal_shapes(y_true: Any, y_pred: Any, name: str, true_shape: Any = N
         raise ValueError(message)
     if None in mine[1:] + theirs[1:]:
         tf.debugging.assert_equal(tf.shape(y_true), tf.shape(y_pred), message)
-
-
-def class_axis(y_pred: Any, axis: int, name: str) -> int:
-    """`axis` counted from the front; a ValueError where `y_pred` has no such axis."""
-    rank = y_pred.shape.rank
-    if rank is None:
-        return axis
-    if not -rank <= axis < rank:
-        raise ValueError(f"`{name}` got axis={axis}, but `y_pred` of shape {tuple(y_pred.shape)} has {rank} axes.")
-    return axis % rank
-
-
-def class_numbers(y_true: Any, y_pred: Any, name: str) -> Any:
-    """`y_true` as an int64 class number for each row of `y_pred`; a ValueError where their shapes do not match."""
-    y_true = tf.cast(tensor.as_tensor(y_true), "int64")
-    if y_true.shape.rank is None or y_pred.shape.rank is None:
-        return tf.reshape(y_true, tf.shape(y_pred)[:-1])
-    shape = y_true.shape
-    if shape.rank == y_pred.shape.rank and shape[-1] == 1:
-        y_true = tf.squeeze(y_true, -1)
-    if not tensor.shape_equal(tensor.static_shape(y_true), tensor.static_shape(y_pred)[:-1]):
-        raise ValueError(
-            f"`{name}` expected `y_true` to hold one class number for each row of `y_pred`, but got the shapes "
-            f"{tuple(shape)} and {tuple(y_pred.shape)}. For one-hot targets use the loss without `sparse`."
-        )
-    return y_true
-
-
-def classes_last(x: Any, axis: int) -> Any:
-    """`x` with `axis`, counted from the front, moved to the end."""
-    if x.shape.rank is None or axis == x.shape.rank - 1:
-        return x
-    return tf.transpose(x, [*(i for i in range(x.shape.rank) if i != axis), axis])

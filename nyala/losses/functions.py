@@ -7,42 +7,18 @@ the formula. The result has the dtype of `y_pred`.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from nyala import ops
 from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor
-from nyala.losses.common import (
-    EPSILON,
-    as_float,
-    class_axis,
-    class_numbers,
-    classes_last,
-    demand_equal_shapes,
-    loss,
-    widen,
-)
+from nyala.losses.common import EPSILON, as_float, demand_equal_shapes, loss, widen
+from nyala.ops.crossentropy import class_axis, class_numbers, shares
 
 # ---- What several losses share ----
-
-
-def find_logits(y_pred: Any, from_logits: bool, activation: str) -> tuple[Any, bool]:
-    """The logits that a softmax or sigmoid was computed from, where they are known, for they lose no precision."""
-    logits = getattr(y_pred, "_keras_logits", None)
-    if logits is None and tf.is_symbolic_tensor(y_pred) and y_pred.op.type == activation:
-        logits = y_pred.op.inputs[0]
-    if logits is None:
-        return y_pred, from_logits
-    if from_logits:
-        warnings.warn(
-            f"The loss has from_logits=True, but `y_pred` is the output of a {activation.lower()}, which is no logit; "
-            "its input was used. Remove the activation, or from_logits=True.",
-            stacklevel=2,
-        )
-    return logits, True
 
 
 def smooth(y_true: Any, label_smoothing: float, classes: Any) -> Any:
@@ -52,11 +28,6 @@ def smooth(y_true: Any, label_smoothing: float, classes: Any) -> Any:
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"`label_smoothing` must be a number from 0 to 1, but got {label_smoothing}.")
     return y_true * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y_true
-
-
-def clip_probabilities(p: Any) -> Any:
-    """Probabilities away from 0 and 1, where the logarithm is infinite."""
-    return tf.clip_by_value(p, EPSILON, 1.0 - EPSILON)
 
 
 def signed_labels(y_true: Any) -> Any:
@@ -185,12 +156,7 @@ def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
         >>> nyala.losses.cosine_similarity([[0.0, 1.0]], [[0.0, 2.0]]).numpy().tolist()
         [-1.0]
     """
-    return -tf.reduce_sum(unit_vectors(y_true, axis) * unit_vectors(y_pred, axis), axis=axis)
-
-
-def unit_vectors(x: Any, axis: int) -> Any:
-    """`x` divided by its length along `axis`, or by 1e-7 where it is shorter."""
-    return x * tf.math.rsqrt(tf.maximum(tf.reduce_sum(x * x, axis=axis, keepdims=True), EPSILON**2))
+    return -tf.reduce_sum(ops.normalize(y_true, axis) * ops.normalize(y_pred, axis), axis=axis)
 
 
 # ---- Margins ----
@@ -277,16 +243,7 @@ def binary_crossentropy(
         [0.6931]
     """
     y_true = smooth(y_true, label_smoothing, 2.0)
-    return tf.reduce_mean(binary_crossentropies(y_true, y_pred, from_logits), axis=axis)
-
-
-def binary_crossentropies(y_true: Any, y_pred: Any, from_logits: bool) -> Any:
-    """The cross-entropy of each label."""
-    y_pred, from_logits = find_logits(y_pred, from_logits, "Sigmoid")
-    if from_logits:
-        return tf.nn.sigmoid_cross_entropy_with_logits(labels=y_true, logits=y_pred)
-    p = clip_probabilities(y_pred)
-    return -(y_true * tf.math.log(p) + (1.0 - y_true) * tf.math.log(1.0 - p))
+    return tf.reduce_mean(ops.binary_crossentropy(y_true, y_pred, from_logits), axis=axis)
 
 
 @loss()
@@ -312,10 +269,7 @@ def binary_focal_crossentropy(
         [0.1733]
     """
     y_true = smooth(y_true, label_smoothing, 2.0)
-    if from_logits:
-        values, p = binary_crossentropies(y_true, y_pred, True), tf.sigmoid(y_pred)
-    else:
-        values, p = binary_crossentropies(y_true, y_pred, False), y_pred
+    values, p = ops.binary_crossentropy(y_true, y_pred, from_logits), tf.sigmoid(y_pred) if from_logits else y_pred
     right = y_true * p + (1.0 - y_true) * (1.0 - p)
     values = tf.pow(1.0 - right, gamma) * values
     if apply_class_balancing:
@@ -337,17 +291,9 @@ def categorical_crossentropy(
         >>> nyala.losses.categorical_crossentropy([[0.0, 1.0]], [[0.75, 0.25]]).numpy().round(4).tolist()
         [1.3863]
     """
-    axis = class_axis(y_pred, axis, "categorical_crossentropy")
+    axis = class_axis("categorical_crossentropy", y_pred, axis)
     y_true = smooth(y_true, label_smoothing, tf.cast(tf.shape(y_true)[axis], y_true.dtype))
-    y_pred, from_logits = find_logits(y_pred, from_logits, "Softmax")
-    if from_logits:
-        return tf.nn.softmax_cross_entropy_with_logits(labels=y_true, logits=y_pred, axis=axis)
-    return -tf.reduce_sum(y_true * tf.math.log(clip_probabilities(normalize(y_pred, axis))), axis=axis)
-
-
-def normalize(p: Any, axis: int) -> Any:
-    """Probabilities divided by their sum."""
-    return tf.math.divide_no_nan(p, tf.reduce_sum(p, axis=axis, keepdims=True))
+    return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
 @loss()
@@ -370,9 +316,9 @@ def categorical_focal_crossentropy(
         >>> nyala.losses.categorical_focal_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).numpy().round(4).tolist()
         [0.0433]
     """
-    axis = class_axis(y_pred, axis, "categorical_focal_crossentropy")
+    axis = class_axis("categorical_focal_crossentropy", y_pred, axis)
     y_true = smooth(y_true, label_smoothing, tf.cast(tf.shape(y_true)[axis], y_true.dtype))
-    p = clip_probabilities(normalize(tf.nn.softmax(y_pred, axis) if from_logits else y_pred, axis))
+    p = shares(tf.nn.softmax(y_pred, axis) if from_logits else y_pred, axis)
     return tf.reduce_sum(alpha * tf.pow(1.0 - p, gamma) * y_true * -tf.math.log(p), axis=axis)
 
 
@@ -391,17 +337,13 @@ def sparse_categorical_crossentropy(
         >>> nyala.losses.sparse_categorical_crossentropy([1], [[0.75, 0.25]]).numpy().round(4).tolist()
         [1.3863]
     """
-    y_pred = as_float(y_pred)
-    dtype, axis = y_pred.dtype, class_axis(y_pred, axis, "sparse_categorical_crossentropy")
-    y_pred, from_logits = find_logits(y_pred, from_logits, "Softmax")
-    y_pred = classes_last(widen(y_pred), axis)
-    y_true = class_numbers(y_true, y_pred, "sparse_categorical_crossentropy")
-    logits = y_pred if from_logits else tf.math.log(clip_probabilities(y_pred))
+    y_true = tf.cast(tensor.as_tensor(y_true), "int64")
     if ignore_class is None:
-        return tf.cast(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y_true, logits=logits), dtype)
+        return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
     valid = tf.not_equal(y_true, ignore_class)
-    values = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.where(valid, y_true, 0), logits=logits)
-    values = tf.cast(tf.where(valid, values, 0.0), dtype)
+    values = ops.sparse_categorical_crossentropy(tf.where(valid, y_true, 0), y_pred, from_logits, axis)
+    valid = tf.reshape(valid, tf.shape(values))
+    values = tf.where(valid, values, tf.zeros_like(values))
     values._keras_mask = valid
     return values
 
@@ -496,10 +438,7 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
     demand_equal_shapes(y_true[:, 0], y_pred[:, 0, 0], "ctc", y_true.shape, y_pred.shape)
     batch, time = tf.unstack(tf.shape(y_pred)[:2])
     label_length = tf.math.count_nonzero(y_true, axis=1, dtype="int32")
-    values = tf.nn.ctc_loss(
-        y_true, tf.cast(y_pred, "float32"), label_length, tf.fill([batch], time), logits_time_major=False, blank_index=0
-    )
-    return tf.cast(values, y_pred.dtype)
+    return tf.cast(ops.ctc_loss(y_true, y_pred, label_length, tf.fill([batch], time)), y_pred.dtype)
 
 
 @op

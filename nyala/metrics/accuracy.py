@@ -6,8 +6,9 @@ from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import DTypeLike, Tensor
-from nyala.losses.common import align, as_float, class_numbers, widen
+from nyala.losses.common import align, as_float, widen
 from nyala.metrics.reduction import MeanMetricWrapper, functions
+from nyala.ops.crossentropy import class_numbers
 
 
 @op

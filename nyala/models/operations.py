@@ -14,9 +14,11 @@ from typing import Any
 from nyala.core import config
 from nyala.core.config import serialize, signature_of
 from nyala.core.graph import FunctionCall, any_symbolic
+from nyala.core.settings import image_data_format
 
 # Where the reference keeps its operations: whatever stands in no line is in "numpy".
 _MODULES = {
+    "einops": "rearrange",
     "core": """associative_scan cast cond convert_to_tensor fori_loop map saturate_cast scan scatter scatter_update
         slice slice_update stop_gradient switch unstack vectorized_map while_loop""",
     "image": """affine_transform crop_images elastic_transform extract_patches gaussian_blur hsv_to_rgb
@@ -49,7 +51,8 @@ _CLASSES = {
 # Where the parameters that the call gets are not the ones annotated as `Tensor`.
 _IN_CALL = {
     "bincount": "x", "clip": "x", "cond": "pred true_fn false_fn", "get_item": "x key", "isclose": "x1 x2 rtol atol",
-    "logspace": "start stop", "max": "x", "min": "x", "trapezoid": "y", "unique": "x",
+    "logspace": "start stop", "max": "x", "min": "x", "rearrange": "tensor pattern", "trapezoid": "y",
+    "unique": "x",
 }  # fmt: skip
 
 
@@ -74,8 +77,8 @@ def _operations() -> dict[str, Callable[..., Any]]:
     """The functions that files can refer to, by class name: what they know are ops and two activations."""
     from nyala import activations, ops
 
-    names = [name for name in ops.__all__ if hasattr(getattr(ops, name), "__wrapped__")]
-    functions = [getattr(ops, name) for name in names] + [activations._bent_relu, activations.mish]
+    found = [getattr(module, name) for module in (ops, ops.image) for name in module.__all__]
+    functions = [thing for thing in found if hasattr(thing, "__wrapped__")] + [activations._bent_relu, activations.mish]
     return {class_name_of(function.__name__): function for function in functions}
 
 
@@ -98,6 +101,8 @@ def write_operation(call: FunctionCall) -> dict[str, Any]:
             "it. Call the op of `nyala.ops` that does the same, or put the call into a layer of your own."
         )
     settings = _split(call)[1]
+    if settings.get("data_format", "") is None:
+        settings["data_format"] = image_data_format()  # a file says which it was
     return {
         "module": _MODULE_OF.get(name, "keras.src.ops.numpy"),
         "class_name": class_name_of(name),
@@ -153,7 +158,9 @@ def bind_call(
     """The arguments for the function: the tensors of the call and the settings of the config, each in its place."""
     signature = signature_of(call.function)
     given = {name: _tuples(config.revive(value)) for name, value in settings.items() if name != "name"} | kwargs
-    unknown = {name for name, value in given.items() if name not in signature.parameters and value not in (None, False)}
+    more = {name: value for name, value in given.items() if name not in signature.parameters}
+    takes_more = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    unknown = {name for name, value in more.items() if not takes_more and value not in (None, False)}
     if unknown:
         raise ValueError(f"The operation `{call.name}` in the config takes no argument {sorted(unknown)[0]!r}.")
     if call.function.__name__ == "get_item":
@@ -164,6 +171,8 @@ def bind_call(
         if parameter.kind is parameter.VAR_POSITIONAL:
             bound.arguments[name] = tuple(rest)
             rest = []
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            bound.arguments[name] = more
         elif name in given:
             bound.arguments[name] = given[name]
         elif rest:

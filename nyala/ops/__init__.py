@@ -1,21 +1,21 @@
-"""Operations: one function per op, all of them here and, by family, in `ops.numpy`, `ops.nn`, `ops.linalg`, `ops.image`."""
+"""Operations: one function per op, here and, by family, in `ops.numpy`, `ops.nn`, `ops.linalg`; images in `ops.image` only."""
 
 from __future__ import annotations
 
 from nyala.core.tensor import operators
 
 # ---- The families: add a line here and one below for each ----
-from nyala.ops import core, elementwise, image, linalg, math, nn, numpy
+from nyala.ops import control, core, elementwise, image, linalg, math, nn, numpy
+from nyala.ops.control import *  # noqa: F403
 from nyala.ops.core import *  # noqa: F403
-from nyala.ops.image import *  # noqa: F403
 from nyala.ops.linalg import *  # noqa: F403
 from nyala.ops.math import *  # noqa: F403
 from nyala.ops.nn import *  # noqa: F403
 from nyala.ops.numpy import *  # noqa: F403
 
 __all__ = ["image", "linalg", "nn", "numpy"]
+__all__ += control.__all__
 __all__ += core.__all__
-__all__ += image.__all__
 __all__ += linalg.__all__
 __all__ += math.__all__
 __all__ += nn.__all__

@@ -10,11 +10,55 @@ from typing import Any
 
 from nyala.core.engine import tf
 from nyala.core.graph import op
-from nyala.core.tensor import Tensor, as_tensor, floatx
+from nyala.core.tensor import Tensor, as_tensor
+from nyala.ops.attention import dot_product_attention
+from nyala.ops.convolution import (
+    conv,
+    conv_transpose,
+    depth_to_space,
+    depthwise_conv,
+    fold,
+    separable_conv,
+    space_to_depth,
+    unfold,
+)
+from nyala.ops.crossentropy import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    keep_logits,
+    psnr,
+    sparse_categorical_crossentropy,
+)
+from nyala.ops.ctc import ctc_decode, ctc_loss
+from nyala.ops.encoding import multi_hot, one_hot, polar
+from nyala.ops.normalization import (
+    batch_normalization,
+    layer_normalization,
+    moments,
+    normalize,
+    rms_normalization,
+    widen,
+)
+from nyala.ops.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
+from nyala.ops.rules import as_float as as_floats
 
 __all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
+    "batch_normalization",
+    "binary_crossentropy",
+    "categorical_crossentropy",
     "celu",
+    "conv",
+    "conv_transpose",
+    "ctc_decode",
+    "ctc_loss",
+    "depth_to_space",
+    "depthwise_conv",
+    "dot_product_attention",
     "elu",
+    "fold",
     "gelu",
     "glu",
     "hard_shrink",
@@ -22,18 +66,30 @@ __all__ = [
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "layer_normalization",
     "leaky_relu",
     "log_sigmoid",
     "log_softmax",
+    "max_pool",
+    "moments",
+    "multi_hot",
+    "normalize",
+    "one_hot",
+    "polar",
+    "psnr",
     "relu",
     "relu6",
+    "rms_normalization",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "space_to_depth",
+    "sparse_categorical_crossentropy",
     "sparse_plus",
     "sparse_sigmoid",
     "sparsemax",
@@ -41,21 +97,10 @@ __all__ = [
     "swish",
     "tanh_shrink",
     "threshold",
+    "unfold",
 ]
 
 Axes = int | Sequence[int] | None
-
-
-def as_floats(x: Any) -> Any:
-    """`x` as a tensor of floats: whole numbers and booleans become `floatx()`."""
-    x = as_tensor(x)
-    return x if x.dtype.is_floating or x.dtype.is_complex else tf.cast(x, floatx())
-
-
-def keep_logits(probabilities: Any, logits: Any) -> Any:
-    """`probabilities` with a note of the logits behind them: a crossentropy computed from those is exact."""
-    probabilities._keras_logits = logits
-    return probabilities
 
 
 # ---- Rectifiers ----
@@ -164,7 +209,8 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
         [1.0]
     """
     x = as_floats(x)
-    return (x + tf.sqrt(x * x + tf.cast(b, x.dtype))) / 2
+    wide = widen(x)  # the square of 256 is no float16
+    return tf.cast((wide + tf.sqrt(wide * wide + tf.cast(b, wide.dtype))) / 2, x.dtype)
 
 
 @op
@@ -291,7 +337,7 @@ def sparse_sigmoid(x: Tensor) -> Tensor:
         [0.0, 0.5, 1.0]
     """
     x = as_floats(x)
-    return tf.where(x <= -1, tf.zeros_like(x), tf.where(x < 1, (x + 1) / 2, tf.ones_like(x)))
+    return tf.where(x <= -1, tf.zeros_like(x), tf.where(x >= 1, tf.ones_like(x), (x + 1) / 2))
 
 
 @op

@@ -114,3 +114,12 @@ def test_other_kinds_in_both_layouts(name):
     first.build(np.moveaxis(x, -1, 1).shape)
     first.set_weights(last.get_weights())
     assert_close(np.moveaxis(first(np.moveaxis(x, -1, 1)).numpy(), 1, -1), expected, 1e-5, 1e-6)
+
+
+def test_a_subclass_changes_the_kernel_on_its_way():
+    class Centered(nyala.layers.Conv1D):
+        def convolution_op(self, inputs, kernel):
+            return super().convolution_op(inputs, kernel - tf.reduce_mean(kernel, (0, 1)))
+
+    layer = Centered(3, 2, bias_initializer="ones", data_format="channels_first")
+    assert_close(layer(np.ones((2, 4, 5), "float32")), np.ones((2, 3, 4)))

@@ -131,13 +131,14 @@ def gradients(function: Callable[..., Any], case: Case) -> Any:
 
 
 def ask(reference: Callable[..., Any], case: Case) -> tuple[Any, Any]:
-    """What the reference gives, and its gradients; None for these where it has none."""
+    """What the reference gives for tensors, and its gradients; None for these where it has none."""
+    of_tensors = fill(case, [tf.constant(x) for x in arrays_of(case)])  # some of its ops stumble over arrays
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own
         try:
-            return call(reference, case), gradients(reference, case)
+            return call(reference, of_tensors), gradients(reference, case)
         except LookupError:
-            return call(reference, case), None
+            return call(reference, of_tensors), None
 
 
 def weights(y: Any) -> np.ndarray:

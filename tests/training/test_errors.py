@@ -184,7 +184,11 @@ BAD_SETTINGS = {
         ValueError,
         ["'heat'", "Did you mean 'head'?"],
     ),
-    "too many losses": (lambda: compiled([SPARSE, "mse"]).fit(X, LABELS, verbose=0), ValueError, ["2 entries", "1 output"]),
+    "too many losses": (
+        lambda: compiled([SPARSE, "mse"]).fit(X, LABELS, verbose=0),
+        ValueError,
+        ["2 entries", "1 output"],
+    ),
     "targets that would be broadcast": (
         lambda: compiled("mse").fit(X, X[:, 0], verbose=0),
         ValueError,
