@@ -53,7 +53,7 @@ class Node:
         self.kwargs = kwargs
         self.outputs = outputs
         self.input_tensors: list[KerasTensor] = [x for x in tree.flatten((args, kwargs)) if is_symbolic(x)]
-        self.output_tensors: list[KerasTensor] = tree.flatten(outputs)
+        self.output_tensors: list[KerasTensor] = [x for x in tree.flatten(outputs) if is_symbolic(x)]
         index = len(operation.inbound_nodes)
         operation.inbound_nodes.append(self)
         for place, output in enumerate(self.output_tensors):
@@ -340,5 +340,6 @@ def replay(
             continue
         args, kwargs = tree.map_structure(value, (node.args, node.kwargs))
         results = choose(node.operation)(*args, **kwargs)
-        values.update(zip(map(id, node.output_tensors), tree.flatten(results), strict=True))
+        pairs = zip(tree.flatten(node.outputs), tree.flatten(results), strict=True)
+        values.update({id(x): result for x, result in pairs if is_symbolic(x)})
     return tree.map_structure(value, outputs)

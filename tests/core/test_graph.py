@@ -209,3 +209,11 @@ def test_function_of_a_graph():
     x = nyala.KerasTensor((None, 2))
     function = nyala.Function(x, {"twice": x * 2.0, "sum": tf.reduce_sum(x)})
     assert_close(function(np.ones((1, 2), "float32")), {"twice": np.full((1, 2), 2.0), "sum": 2.0})
+
+
+def test_a_call_may_give_none_among_its_results():
+    x = nyala.Input((3,))
+    total, nothing = nyala.ops.scan(lambda carry, row: (carry + row, None), nyala.ops.zeros((3,)), x)
+    assert nothing is None
+    model = nyala.Model(x, total)
+    np.testing.assert_allclose(model(np.ones((4, 3), "float32")), [4.0, 4.0, 4.0])
