@@ -374,7 +374,7 @@ ROWS: dict[str, dict[str, Callable[..., Any]]] = {
 NEEDS_A_LAYER = """
     map_fn numpy_function py_function switch_case vectorized_map while_loop image.grayscale_to_rgb
     image.image_gradients image.psnr image.sobel_edges image.total_variation linalg.slogdet math.bincount
-    nn.conv1d nn.sufficient_statistics ragged.boolean_mask ragged.stack sets.intersection sets.size signal.irfft signal.rfft
+    nn.conv1d ragged.boolean_mask ragged.stack sets.intersection sets.size signal.irfft signal.rfft
     signal.rfft2d sparse.add sparse.concat sparse.from_dense sparse.reduce_max sparse.reduce_sum sparse.reorder
     sparse.reshape sparse.slice sparse.softmax sparse.sparse_dense_matmul sparse.to_dense sparse.to_indicator
     sparse.transpose strings.bytes_split strings.ngrams strings.split strings.unicode_decode
