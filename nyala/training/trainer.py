@@ -445,7 +445,8 @@ class Trainer:
         try:
             self._plan("test").ready(feed, _steps_in_epoch(feed, steps))
         except (TypeError, ValueError) as error:
-            raise type(error)(f"validation_data does not fit: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError  # a subclass may take other arguments
+            raise kind(f"validation_data does not fit: {error}") from error
 
     def _finalize_weights(self) -> None:
         """Let the optimizer put averaged weights in place, where it keeps any."""
