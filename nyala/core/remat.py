@@ -9,7 +9,7 @@ from typing import Any
 
 from nyala.core import tensor, tree
 from nyala.core.engine import tf
-from nyala.core.variable import StatelessScope
+from nyala.core.variable import StatelessScope, stateless_scope
 
 MODES = ("full", "activations", "larger_than", "list_of_layers", None)
 
@@ -30,6 +30,8 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def rematerialized(*args: Any, **kwargs: Any) -> Any:
+        if stateless_scope() is not None:  # its values are the ones that count: an outer remat's, or a caller's
+            return f(*args, **kwargs)
         leaves = tree.flatten((args, kwargs))
         places = [place for place, leaf in enumerate(leaves) if tensor.is_tensor_like(leaf)]
         results: list[Any] = []  # of the first call: its tensors, laid out among what is none

@@ -22,9 +22,8 @@ class Trackable:
     """The base of whatever a layer can own; `kind` says what it is, so that one walk serves every question."""
 
     kind: ClassVar[str] = ""  # "variable", "layer", "metric" or "seed_generator"
-    untracked: ClassVar[frozenset[str]] = frozenset(
-        {"_attribute_moments"}
-    )  # attributes that refer to things without owning them
+    # Attributes that refer to things without owning them.
+    untracked: ClassVar[frozenset[str]] = frozenset({"_attribute_moments"})
     made_at: int = 0
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -138,6 +138,25 @@ def test_gradients_are_those_of_the_same_draw_and_the_state_moves_once(compiled)
     assert_close(found[1], found[0], 1e-5, 1e-6)
 
 
+def test_remat_inside_remat_and_inside_a_stateless_call():
+    """The draw is that of the outer call, and the values are those given."""
+    found = []
+    for mode in (None, "full"):
+        with nyala.RematScope(mode=mode):
+            inner = Noisy()
+        inner.build((None, 3))
+        call = nyala.remat(lambda x, inner=inner: inner(x)["out"]) if mode else lambda x, inner=inner: inner(x)["out"]
+        x, scale = tf.constant(X), tf.constant([2.0, 3.0, 4.0])
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([x, scale])
+            nested = call(x)
+            outputs, state = inner.stateless_call([scale], [v.value for v in inner.non_trainable_variables], x)
+        found.append(
+            [nested, tape.gradient(nested, [x, inner.scale]), tape.gradient(outputs["out"], [x, scale]), state]
+        )
+    assert_close(found[1], found[0], 1e-5, 1e-6)
+
+
 def test_remat_of_functions_as_the_reference():
     def f(x, weights, power=2):
         return tf.reduce_sum(x**power * weights["a"]), weights["a"] + 1
