@@ -39,9 +39,28 @@ def op(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args) or (kwargs and any_symbolic(kwargs.values())):
             return FunctionCall(call)(*args, **kwargs)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            _say_what_is_not_dense(function.__name__, (args, kwargs), error)
+            raise
 
     return call  # pyright: ignore[reportReturnType]
+
+
+class NotDenseError(TypeError):
+    """A function for dense tensors got sparse or ragged ones."""
+
+
+def _say_what_is_not_dense(name: str, arguments: Any, error: Exception) -> None:
+    """Raise a sentence about the sparse or ragged tensors among `arguments`, if there are any."""
+    kinds = {type(x) for x in tree.flatten(arguments)} & {tf.SparseTensor, tf.RaggedTensor}
+    if kinds and not isinstance(error, NotDenseError):
+        kind = "sparse" if tf.SparseTensor in kinds else "ragged"
+        raise NotDenseError(
+            f"`{name}` cannot compute on these {kind} tensors; make them dense with "
+            f"`ops.convert_to_tensor(x, {kind}=False)`."
+        ) from error
 
 
 class Node:

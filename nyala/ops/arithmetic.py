@@ -21,11 +21,13 @@ from nyala.ops.rules import (
     tensor,
     widened,
 )
+from nyala.ops.sparse import by_intersection, by_kernel, by_values, by_values_and_zeros, joins
 
 # ---- Arithmetic ----
 
 
 @op
+@joins(by_kernel(tf.sparse.add))
 def add(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 + x2`.
 
@@ -39,6 +41,7 @@ def add(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
+@joins(by_kernel(lambda x1, x2: tf.sparse.add(x1, tf.negative(x2))))
 def subtract(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 - x2`.
 
@@ -52,6 +55,7 @@ def subtract(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
+@joins(by_intersection, by_values)
 def multiply(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 · x2`.
 
@@ -65,6 +69,7 @@ def multiply(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
+@joins(by_dense=by_values_and_zeros)
 def divide(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 / x2`, as a float.
 
@@ -165,6 +170,7 @@ def power(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
+@joins(by_kernel(tf.sparse.maximum))
 def maximum(x1: Tensor, x2: Tensor) -> Tensor:
     """The larger of the two; NaN where one is NaN.
 
@@ -178,6 +184,7 @@ def maximum(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op
+@joins(by_kernel(tf.sparse.minimum))
 def minimum(x1: Tensor, x2: Tensor) -> Tensor:
     """The smaller of the two; NaN where one is NaN.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nyala.core import tree
 from nyala.core.engine import is_eager, tf
-from nyala.core.graph import op
+from nyala.core.graph import any_symbolic, op
 from nyala.core.tensor import Tensor, as_tensor, dtype_of
 from nyala.ops.rules import check_axis, dims, rank_of, tensor
 
@@ -23,6 +23,22 @@ __all__ = [
     "vectorized_map",
     "while_loop",
 ]
+
+
+def with_values(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose result in a graph must have values: a symbolic one comes from a tensor that nobody gave it."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if not is_eager() and any_symbolic([result]):
+            raise ValueError(
+                f"A function given to `{name}` uses a symbolic tensor that is not among its arguments; pass the tensor as "
+                f"an argument, or call `{name}` inside a layer, such as `Lambda`, that gets the tensor as its input."
+            )
+        return result
+
+    return call
+
 
 # ---- Branches ----
 
@@ -88,7 +104,7 @@ def _choose(name: str, functions: Sequence[Callable[[], Any]], choose: Callable[
 
     def watched(function: Callable[[], Any]) -> Callable[[], Any]:
         def call() -> Any:
-            result = function()
+            result = with_values(name, function)()
             results.append(tree.map_structure(lambda x: None if x is None else dtype_of(x), result))
             return result
 
@@ -129,7 +145,7 @@ def while_loop(
     state = tree.map_structure(_tensor_or_none, tuple(loop_vars) if several else (loop_vars,))
 
     def step(values: tuple[Any, ...]) -> tuple[Any, ...]:
-        results = body(*values)
+        results = with_values("while_loop", body)(*values)
         return tuple(results) if several and isinstance(results, (list, tuple)) else (results,)
 
     state = _repeat("while_loop", lambda values: cond(*values), step, state, maximum_iterations)
@@ -150,9 +166,9 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_
     first, stop = tensor(lower), tensor(upper)
     known = [tf.get_static_value(bound) for bound in (first, stop)]
     limit = None if None in known else max(int(known[1] - known[0]), 0)
-    state = (first, tree.map_structure(_tensor_or_none, init_val))
+    state, turn = (first, tree.map_structure(_tensor_or_none, init_val)), with_values("fori_loop", body_fun)
     state = _repeat(
-        "fori_loop", lambda state: state[0] < stop, lambda state: (state[0] + 1, body_fun(*state)), state, limit
+        "fori_loop", lambda state: state[0] < stop, lambda state: (state[0] + 1, turn(*state)), state, limit
     )
     return state[1]
 
@@ -299,7 +315,7 @@ def associative_scan(f: Callable[[Tensor, Tensor], Any], elems: Tensor, reverse:
     length = _same_size("associative_scan", [dims(x)[at] for x, at in zip(xs, axes)])
 
     def combine(one: list[Any], other: list[Any]) -> list[Any]:
-        results = f(_pack(elems, one), _pack(elems, other))
+        results = with_values("associative_scan", f)(_pack(elems, one), _pack(elems, other))
         return _leaves(_continued("associative_scan", _pack(elems, one), results))
 
     if reverse:
@@ -325,7 +341,7 @@ def vectorized_map(function: Callable[..., Any], elements: Tensor) -> Any:
     rows = tree.map_structure(_tensor_or_none, elements)
     sizes = _first_dimensions("vectorized_map", rows)
     _same_size("vectorized_map", [size for size in sizes if not (isinstance(size, int) and size == 1)] or sizes)
-    return tf.vectorized_map(function, rows)
+    return tf.vectorized_map(with_values("vectorized_map", function), rows)
 
 
 def _first_dimensions(name: str, rows: Any) -> list[Any]:
@@ -365,7 +381,7 @@ def _scanned(
     """The last carry and the stacked results of `carry, y = f(carry, row)`; in Python where that loop is short."""
 
     def step(carry: Any, row: Any) -> tuple[Any, Any]:
-        pair = f(carry, row)
+        pair = with_values(name, f)(carry, row)
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise ValueError(f"`{name}` takes a function that returns a carry and a result, but got {_outline(pair)}.")
         return _continued(name, carry, pair[0]), tree.map_structure(_tensor_or_none, pair[1])

@@ -12,6 +12,7 @@ from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor
 from nyala.ops.rules import as_bool, as_float, as_wide_float, bool_to_int, tensor
+from nyala.ops.sparse import changes_zeros, keeps_zeros
 
 # ---- Sign and size ----
 
@@ -92,6 +93,7 @@ def sign(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def signbit(x: Tensor) -> Tensor:
     """Whether the sign bit is set: for negative numbers and for -0.0.
 
@@ -138,6 +140,7 @@ def sqrt(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def cbrt(x: Tensor) -> Tensor:
     """The real cube root of `x`; int64 becomes float64.
 
@@ -151,6 +154,7 @@ def cbrt(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def reciprocal(x: Tensor) -> Tensor:
     """`1 / x`.
 
@@ -163,6 +167,7 @@ def reciprocal(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def exp(x: Tensor) -> Tensor:
     """`eˣ`.
 
@@ -175,6 +180,7 @@ def exp(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def exp2(x: Tensor) -> Tensor:
     """`2ˣ`.
 
@@ -188,6 +194,7 @@ def exp2(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def expm1(x: Tensor) -> Tensor:
     """`eˣ - 1`, exact for small `x`.
 
@@ -200,6 +207,7 @@ def expm1(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def log(x: Tensor) -> Tensor:
     """The natural logarithm of `x`.
 
@@ -212,6 +220,7 @@ def log(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def log10(x: Tensor) -> Tensor:
     """The logarithm of `x` to base 10.
 
@@ -225,6 +234,7 @@ def log10(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def log1p(x: Tensor) -> Tensor:
     """`log(1 + x)`, exact for small `x`.
 
@@ -237,6 +247,7 @@ def log1p(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def log2(x: Tensor) -> Tensor:
     """The logarithm of `x` to base 2.
 
@@ -267,6 +278,7 @@ def i0(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def ceil(x: Tensor) -> Tensor:
     """The smallest whole number that is not below `x`, as a float.
 
@@ -279,6 +291,7 @@ def ceil(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def floor(x: Tensor) -> Tensor:
     """The largest whole number that is not above `x`, as a float.
 
@@ -291,6 +304,7 @@ def floor(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def trunc(x: Tensor) -> Tensor:
     """`x` without its fraction, in the dtype of `x`.
 
@@ -304,6 +318,7 @@ def trunc(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def round(x: Tensor, decimals: int = 0) -> Tensor:
     """`x` to `decimals` decimal places, halves to the even neighbour, in the dtype of `x`.
 
@@ -327,6 +342,7 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 
 @op
+@changes_zeros
 def isfinite(x: Tensor) -> Tensor:
     """Whether each value is neither infinite nor NaN.
 
@@ -339,6 +355,7 @@ def isfinite(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def isinf(x: Tensor) -> Tensor:
     """Whether each value is infinite.
 
@@ -351,6 +368,7 @@ def isinf(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def isnan(x: Tensor) -> Tensor:
     """Whether each value is NaN.
 
@@ -414,6 +432,7 @@ def logical_not(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """`x` with NaN and the infinities replaced: by `nan`, and by the largest and lowest number of its dtype.
 
@@ -436,6 +455,7 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
 
 
 @op
+@keeps_zeros
 def real(x: Tensor) -> Tensor:
     """The real part of `x`.
 
@@ -448,6 +468,7 @@ def real(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def imag(x: Tensor) -> Tensor:
     """The imaginary part of `x`: zeros where `x` is real.
 
@@ -461,6 +482,7 @@ def imag(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def conj(x: Tensor) -> Tensor:
     """The complex conjugate of `x`.
 
@@ -473,6 +495,7 @@ def conj(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def conjugate(x: Tensor) -> Tensor:
     """The complex conjugate of `x`: a long name for `conj`.
 
@@ -485,6 +508,7 @@ def conjugate(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def angle(x: Tensor) -> Tensor:
     """The angle of `x` in the complex plane, in radians: 0 or π for real numbers.
 

@@ -12,6 +12,7 @@ from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor, promote
 from nyala.ops.rules import Axis, as_bool, check_axis, dims, rank_of, tensor
+from nyala.ops.sparse import dense
 
 # ---- By index ----
 
@@ -39,9 +40,7 @@ def take(x: Tensor, indices: Tensor, axis: Axis = None) -> Tensor:
     if axis is None:
         x, axis = tf.reshape(x, [-1]), 0
     axis = check_axis("take", axis, rank_of(x))
-    if isinstance(indices, tf.SparseTensor):
-        indices = tf.sparse.to_dense(indices)
-    return tf.gather(x, as_indices("take", indices, dims(x)[axis]), axis=axis)
+    return tf.gather(x, as_indices("take", dense(indices), dims(x)[axis]), axis=axis)
 
 
 @op

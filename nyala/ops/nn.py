@@ -10,7 +10,7 @@ from typing import Any
 
 from nyala.core.engine import tf
 from nyala.core.graph import op
-from nyala.core.tensor import Tensor, as_tensor
+from nyala.core.tensor import Tensor
 from nyala.ops.attention import dot_product_attention
 from nyala.ops.convolution import (
     conv,
@@ -41,6 +41,8 @@ from nyala.ops.normalization import (
 )
 from nyala.ops.pooling import adaptive_average_pool, adaptive_max_pool, average_pool, max_pool
 from nyala.ops.rules import as_float as as_floats
+from nyala.ops.rules import tensor
+from nyala.ops.sparse import keeps_zeros
 
 __all__ = [
     "adaptive_average_pool",
@@ -107,6 +109,7 @@ Axes = int | Sequence[int] | None
 
 
 @op
+@keeps_zeros
 def relu(x: Tensor) -> Tensor:
     """Rectified linear unit `max(x, 0)`; its derivative at 0 is 0. The dtype stays.
 
@@ -115,10 +118,11 @@ def relu(x: Tensor) -> Tensor:
         >>> ops.nn.relu([-1.0, 0.0, 2.0]).numpy().tolist()
         [0.0, 0.0, 2.0]
     """
-    return tf.nn.relu(as_tensor(x))
+    return tf.nn.relu(tensor(x))
 
 
 @op
+@keeps_zeros
 def relu6(x: Tensor) -> Tensor:
     """Rectified linear unit with a ceiling: `min(max(x, 0), 6)`. The dtype stays.
 
@@ -127,7 +131,7 @@ def relu6(x: Tensor) -> Tensor:
         >>> ops.nn.relu6([-1.0, 2.0, 9.0]).numpy().tolist()
         [0.0, 2.0, 6.0]
     """
-    return tf.nn.relu6(as_tensor(x))
+    return tf.nn.relu6(tensor(x))
 
 
 @op

@@ -357,7 +357,7 @@ def bincount(x: Tensor, weights: Tensor = None, minlength: int = 0, sparse: bool
         >>> ops.bincount([1, 2, 2]).numpy().tolist()
         [0, 1, 2]
     """
-    x = tensor(x) if isinstance(x, tf.SparseTensor) else tf.cast(tensor(x), "int32")
+    x = tf.cast(tensor(x), "int32")
     dtype = "int32" if weights is None else standardize_dtype(dtype_of(weights))
     if sparse or isinstance(x, tf.SparseTensor):
         counts = tf.sparse.bincount(

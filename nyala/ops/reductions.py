@@ -40,10 +40,16 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [4, 6]
     """
     if isinstance(x, tf.SparseTensor):
-        return tf.sparse.reduce_sum(x, axis, keepdims)
+        return _sum_of_sparse(x, check_axes("sum", axis, rank_of(x)), keepdims)
     x = tensor(x)
     axes = reduced_axes("sum", axis, x)
     return tf.reduce_sum(with_dtype(x, sum_type(x.dtype.name)), axes, keepdims)
+
+
+def _sum_of_sparse(x: Tensor, axes: list[int], keepdims: bool) -> Tensor:
+    # TensorFlow does not tell the shape in a graph.
+    sizes = [1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdims or axis not in axes]
+    return tf.ensure_shape(tf.sparse.reduce_sum(x, axes, keepdims), sizes)
 
 
 @op
@@ -105,9 +111,9 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         [2.0, 3.0]
     """
     if isinstance(x, tf.SparseTensor):
-        axes = check_axes("mean", axis, len(x.shape))
+        axes = check_axes("mean", axis, rank_of(x))
         count = tf.reduce_prod(tf.gather(x.dense_shape, axes))
-        total = tf.sparse.reduce_sum(with_dtype(x, as_float(x.values).dtype), axes, keepdims)
+        total = _sum_of_sparse(with_dtype(x, as_float(x.values).dtype), axes, keepdims)
         return total / tf.cast(count, total.dtype)
     x = as_float(x)
     return tf.reduce_mean(x, reduced_axes("mean", axis, x), keepdims)

@@ -11,6 +11,7 @@ from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor, as_tensor, promote
 from nyala.ops.rules import Axes, Axis, check_axes, check_axis, dims, rank_of, tensor
+from nyala.ops.sparse import dense
 
 # ---- One tensor, another shape ----
 
@@ -35,7 +36,8 @@ def reshape(x: Tensor, newshape: Sequence[int] | int) -> Tensor:
     """
     if isinstance(newshape, (list, tuple)):
         newshape = [-1 if size is None else size for size in newshape]
-    return tf.reshape(tensor(x), shape_argument(newshape))
+    change = tf.sparse.reshape if isinstance(x, tf.SparseTensor) else tf.reshape
+    return change(tensor(x), shape_argument(newshape))
 
 
 @op
@@ -62,7 +64,7 @@ def expand_dims(x: Tensor, axis: int | Sequence[int]) -> Tensor:
     x = tensor(x)
     axes = list(axis) if isinstance(axis, Sequence) else [axis]
     for one in sorted(check_axes("expand_dims", axes, rank_of(x) + len(axes))):
-        x = tf.expand_dims(x, one)
+        x = tf.sparse.expand_dims(x, one) if isinstance(x, tf.SparseTensor) else tf.expand_dims(x, one)
     return x
 
 
@@ -295,7 +297,7 @@ def concatenate(xs: Sequence[Tensor], axis: Axis = 0) -> Tensor:
 def _concatenate_sparse(xs: Sequence[Tensor], axis: Axis) -> Tensor:
     if all(isinstance(x, tf.SparseTensor) for x in xs):
         return tf.sparse.concat(axis, list(promote(*xs)))
-    return concatenate([tf.sparse.to_dense(x) if isinstance(x, tf.SparseTensor) else x for x in xs], axis)
+    return concatenate([dense(x) for x in xs], axis)
 
 
 @op

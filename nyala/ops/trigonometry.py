@@ -8,6 +8,7 @@ from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor
 from nyala.ops.rules import as_float, as_wide_float
+from nyala.ops.sparse import changes_zeros, keeps_zeros
 
 
 @op
@@ -23,6 +24,7 @@ def sin(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def cos(x: Tensor) -> Tensor:
     """The cosine of `x` in radians.
 
@@ -59,6 +61,7 @@ def arcsin(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def arccos(x: Tensor) -> Tensor:
     """The angle in `[0, π]` whose cosine is `x`.
 
@@ -83,6 +86,7 @@ def arctan(x: Tensor) -> Tensor:
 
 
 @op
+@keeps_zeros
 def sinh(x: Tensor) -> Tensor:
     """The hyperbolic sine of `x`.
 
@@ -95,6 +99,7 @@ def sinh(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def cosh(x: Tensor) -> Tensor:
     """The hyperbolic cosine of `x`.
 
@@ -131,6 +136,7 @@ def arcsinh(x: Tensor) -> Tensor:
 
 
 @op
+@changes_zeros
 def arccosh(x: Tensor) -> Tensor:
     """The number from 0 up whose hyperbolic cosine is `x`.
 

@@ -458,6 +458,26 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+SYMBOL = KerasTensor((None, 2))
+CLOSURES: dict[str, Callable[[], Any]] = {
+    "cond": lambda: ops.cond(ops.sum(SYMBOL) > 3, lambda: SYMBOL * 2, lambda: SYMBOL),
+    "switch": lambda: ops.switch(1, [lambda x: x, lambda x: x + SYMBOL], SYMBOL),
+    "while_loop": lambda: ops.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x + SYMBOL), (0, SYMBOL)),
+    "fori_loop": lambda: ops.fori_loop(0, 3, lambda i, x: x + SYMBOL, SYMBOL),
+    "map": lambda: ops.map(lambda row: row + ops.sum(SYMBOL), SYMBOL),
+    "scan": lambda: ops.scan(lambda carry, row: (carry + ops.sum(SYMBOL), row), 0.0, SYMBOL),
+    "associative_scan": lambda: ops.associative_scan(lambda x, y: x + y + ops.sum(SYMBOL), KerasTensor((4, 2))),
+    "vectorized_map": lambda: ops.vectorized_map(lambda row: row + ops.sum(SYMBOL), SYMBOL),
+}
+
+
+@pytest.mark.parametrize("name", CLOSURES)
+def test_functions_that_use_symbols_from_outside(name: str) -> None:
+    """The reference cannot do this either; here the message tells the way out."""
+    with pytest.raises(ValueError, match=f"`{name}` uses a symbolic tensor that is not among its arguments; pass"):
+        CLOSURES[name]()
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_named(mistake: str) -> None:
     make, message = MISTAKES[mistake]

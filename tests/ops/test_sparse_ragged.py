@@ -17,28 +17,50 @@ from tests.oracle import assert_close, keras
 DENSE = np.array([[0.0, 1.5, 0.0], [2.0, 0.0, -0.5]], "float32")
 SPARSE = tf.sparse.from_dense(DENSE)
 RAGGED = tf.ragged.constant([[1.0, -2.0, 3.0], [4.0]])
+OTHER_DENSE = np.array([[1.0, 0.5, 0.0], [0.0, 0.25, 2.0]], "float32")
+OTHER = tf.sparse.from_dense(OTHER_DENSE)
 WEIGHTS = np.arange(6, dtype="float32").reshape(3, 2)
 
 Call = Callable[[Any, Any], Any]
 
+OF_ONE = """
+    abs arccos arccosh ceil conj cos cosh exp exp2 expm1 floor imag isfinite log log10 log1p log2 negative real reciprocal
+    round sign signbit sin sinh tanh
+"""
+
 ON_SPARSE: dict[str, Call] = {
-    "abs": lambda ops, x: ops.abs(x),
+    "add": lambda ops, x: ops.add(x, x),
+    "add a dense one": lambda ops, x: ops.add(x, OTHER_DENSE),
+    "add another": lambda ops, x: ops.add(x, OTHER),
+    "add to a dense one": lambda ops, x: ops.add(OTHER_DENSE, x),
     "cast": lambda ops, x: ops.cast(x, "int32"),
     "concatenate": lambda ops, x: ops.concatenate([x, x], axis=1),
     "convert_to_tensor": lambda ops, x: ops.convert_to_tensor(x),
     "convert_to_tensor dense": lambda ops, x: ops.convert_to_tensor(x, sparse=False),
     "convert_to_tensor dtype": lambda ops, x: ops.convert_to_tensor(x, dtype="float16"),
     "divide": lambda ops, x: ops.divide(x, 2.0),
+    "divide a number": lambda ops, x: ops.divide(2.0, x),
+    "divide another": lambda ops, x: ops.divide(x, OTHER),
+    "divide by a dense one": lambda ops, x: ops.divide(x, OTHER_DENSE),
+    "expand_dims": lambda ops, x: ops.expand_dims(x, 1),
     "matmul": lambda ops, x: ops.matmul(x, WEIGHTS),
     "matmul from the right": lambda ops, x: ops.matmul(np.ones((4, 2), "float32"), x),
-    "negative": lambda ops, x: ops.negative(x),
-    "sign": lambda ops, x: ops.sign(x),
-    "sin": lambda ops, x: ops.sin(x),
+    "maximum": lambda ops, x: ops.maximum(x, OTHER),
+    "maximum of dense": lambda ops, x: ops.maximum(x, OTHER_DENSE),
+    "maximum of a number": lambda ops, x: ops.maximum(x, 1.0),
+    "minimum": lambda ops, x: ops.minimum(OTHER, x),
+    "multiply": lambda ops, x: ops.multiply(x, OTHER),
+    "multiply an integer": lambda ops, x: ops.multiply(x, 2),
+    "multiply a dense one": lambda ops, x: ops.multiply(x, OTHER_DENSE),
+    "multiply by a dense one": lambda ops, x: ops.multiply(OTHER_DENSE, x),
+    "reshape": lambda ops, x: ops.reshape(x, (-1, 1)),
+    "round to places": lambda ops, x: ops.round(x, 1),
     "square": lambda ops, x: ops.square(x),
     "squeeze": lambda ops, x: ops.squeeze(x),
-    "tanh": lambda ops, x: ops.tanh(x),
+    "subtract": lambda ops, x: ops.subtract(x, OTHER),
+    "subtract from a number": lambda ops, x: ops.subtract(1.0, x),
     "transpose": lambda ops, x: ops.transpose(x),
-}
+} | {name: lambda ops, x, name=name: getattr(ops, name)(x) for name in OF_ONE.split()}
 ON_RAGGED: dict[str, Call] = {
     "abs": lambda ops, x: ops.abs(x),
     "add": lambda ops, x: ops.add(x, x),
@@ -58,6 +80,7 @@ ON_RAGGED: dict[str, Call] = {
     "min": lambda ops, x: ops.min(x, axis=1),
     "multiply": lambda ops, x: ops.multiply(x, x),
     "prod": lambda ops, x: ops.prod(x, axis=1),
+    "relu": lambda ops, x: ops.relu(x),
     "sigmoid": lambda ops, x: ops.sigmoid(x),
     "subtract": lambda ops, x: ops.subtract(x, 1.0),
     "sum": lambda ops, x: ops.sum(x, axis=1),
@@ -80,7 +103,7 @@ def kind_of(x: Any) -> tuple[bool, bool]:
 def test_sparse(name: str) -> None:
     """As on the dense tensor; sparse where the reference's is."""
     result, reference = ON_SPARSE[name](ops, SPARSE), ON_SPARSE[name](keras.ops, SPARSE)
-    assert_close(plain(result), ON_SPARSE[name](ops, DENSE))
+    assert_close(plain(result), plain(ON_SPARSE[name](ops, DENSE)))
     assert_close(plain(result), plain(reference))
     assert (kind_of(result), result.dtype) == (kind_of(reference), reference.dtype)
 
@@ -108,7 +131,7 @@ def test_in_a_model(calls: dict[str, Call], data: Any, options: dict[str, Any]) 
         for name, result in run(data).items():
             expected = rows[name](ops, data)
             assert_close(plain(result), plain(expected))
-            assert (symbols[name].sparse, symbols[name].ragged) == kind_of(result) == kind_of(expected)
+            assert (symbols[name].sparse, symbols[name].ragged) == kind_of(result) == kind_of(expected), name
             assert symbols[name].dtype == result.dtype.name
             assert tf.TensorShape(symbols[name].shape).is_compatible_with(expected.shape)
 
@@ -131,3 +154,44 @@ def test_numbers_of_sparse_and_ragged() -> None:
     for axis in (0, 1):
         assert_close(ops.sum(SPARSE, axis=axis), DENSE.sum(axis))
         assert_close(ops.mean(SPARSE, axis=axis), DENSE.mean(axis))
+
+
+def test_sums_of_symbols_have_a_shape() -> None:
+    x = nyala.Input((3,), sparse=True)
+    assert ops.sum(x, axis=1).shape == (None,)
+    assert ops.mean(x, axis=0, keepdims=True).shape == (1, 3)
+
+
+def test_sparse_tensors_that_broadcast() -> None:
+    """Here the reference raises, or gives a result of a wrong shape."""
+    column = tf.sparse.from_dense(DENSE[:, :1])
+    for name in ("add", "subtract", "multiply", "divide", "maximum"):
+        for one, other in ((SPARSE, OTHER_DENSE[0]), (column, OTHER_DENSE), (SPARSE, tf.sparse.from_dense(DENSE[:1]))):
+            result = getattr(ops, name)(one, other)
+            assert_close(plain(result), getattr(ops, name)(*map(plain, (one, other))))
+
+
+def test_gradients_through_sparse_values() -> None:
+    values = tf.Variable(SPARSE.values)
+    found = []
+    for change in (lambda x: x, tf.sparse.to_dense):
+        with tf.GradientTape() as tape:
+            x = change(SPARSE.with_values(values))
+            total = ops.sum(ops.multiply(ops.expm1(x), OTHER_DENSE)) + ops.sum(ops.add(x, OTHER)) + ops.sum(ops.exp(x))
+        found.append(tape.gradient(total, values))
+    assert_close(*found)
+
+
+@pytest.mark.parametrize("data", [SPARSE, RAGGED], ids=["sparse", "ragged"])
+def test_what_needs_dense_tensors_says_so(data: Any) -> None:
+    kind = "sparse" if data is SPARSE else "ragged"
+    for name, call in {
+        "sort": lambda: ops.sort(data),
+        "quantile": lambda: ops.median(data),
+        "inner": lambda: ops.inner(data, data),
+    }.items():
+        with pytest.raises(TypeError, match=f"`{name}` cannot compute on these {kind} tensors; make them dense"):
+            call()
+    symbol = nyala.Input((None,), sparse=kind == "sparse", ragged=kind == "ragged")
+    with pytest.raises(TypeError, match=f"`sort` cannot compute on these {kind} tensors; make them dense"):
+        ops.sort(symbol)
