@@ -9,38 +9,50 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from nyala.core import tree
 from nyala.core.config import Configurable
 from nyala.core.engine import tf
 from nyala.core.remat import remat
+from nyala.core.settings import floatx, image_data_format
 from nyala.core.tensor import KerasTensor, is_symbolic, symbols_of
 from nyala.core.tracking import auto_name
 
 F = TypeVar("F", bound=Callable[..., Any])
+_SYMBOL_OR_STRUCTURE = (KerasTensor, list, tuple, dict)
+_NO_PLAIN_TENSOR = (*_SYMBOL_OR_STRUCTURE, tf.SparseTensor)
 
 
 def any_symbolic(arguments: Iterable[Any]) -> bool:
     """Whether a KerasTensor stands among `arguments` or inside their lists, tuples and dicts."""
     for argument in arguments:
-        if isinstance(argument, KerasTensor):
-            return True
-        if isinstance(argument, (list, tuple, dict)) and any_symbolic(
-            argument.values() if isinstance(argument, dict) else argument
+        if isinstance(argument, _SYMBOL_OR_STRUCTURE) and (
+            isinstance(argument, KerasTensor)
+            or any_symbolic(argument.values() if isinstance(argument, dict) else argument)
         ):
             return True
     return False
 
 
 def op(function: F) -> F:
-    """Make `function`, which computes on tensors, also work on symbolic ones: there its call is recorded."""
+    """Make `function`, which computes on tensors, also work on symbolic ones: there its call is recorded.
+
+    Where the function has another way to compute on sparse tensors, that is its attribute `of_sparse`.
+    """
+    of_sparse = getattr(function, "of_sparse", function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if any_symbolic(args) or (kwargs and any_symbolic(kwargs.values())):
-            return FunctionCall(call)(*args, **kwargs)
+        compute = function
+        for x in (*args, *kwargs.values()) if kwargs else args:  # in plain words: every eager call passes here
+            if isinstance(x, _NO_PLAIN_TENSOR):
+                if any_symbolic((x,)):
+                    return FunctionCall(call)(*args, **kwargs)
+                if isinstance(x, tf.SparseTensor):
+                    compute = of_sparse
         try:
-            return function(*args, **kwargs)
+            return compute(*args, **kwargs)
         except Exception as error:
             _say_what_is_not_dense(function.__name__, (args, kwargs), error)
             raise
@@ -154,6 +166,41 @@ class FunctionCall(Operation):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """As for any operation; what a function gives is found once for arguments that look the same."""
+        look = _look_of(args, kwargs)
+        if look is None:
+            return trace(self.function, args, kwargs)
+        seen = _seen.setdefault(self.function, {})
+        if look not in seen:
+            seen[look] = trace(self.function, args, kwargs)
+        return tree.map_structure(lambda x: KerasTensor(**_traits(x)) if is_symbolic(x) else x, seen[look])
+
+
+_seen: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()  # function → look of the arguments → its results
+
+
+def _look_of(*arguments: Any) -> Any:
+    """All that a result's shapes and dtypes can depend on, to be a key; None where it is more than traits and constants."""
+    look: list[Any] = [floatx(), image_data_format(), tree.structure_of(arguments)]
+    for leaf in tree.flatten(arguments):
+        if is_symbolic(leaf):
+            look.append(tuple(_traits(leaf).values()))
+            continue
+        parts = (leaf.start, leaf.stop, leaf.step) if isinstance(leaf, slice) else (leaf,)
+        if not all(isinstance(part, _CONSTANTS) for part in parts):
+            return None
+        look += (type(leaf), *map(type, parts), *parts)
+    return tuple(look)
+
+
+_CONSTANTS = (bool, int, float, str, tf.DType, type(None), type(...))
+
+
+def _traits(x: KerasTensor) -> dict[str, Any]:
+    names = ("shape", "dtype", "sparse", "ragged", "ragged_rank", "row_splits_dtype")
+    return {name: getattr(x, name) for name in names}
 
 
 def record(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -71,11 +72,16 @@ def result_type(*dtypes: DTypeLike) -> str:
     A Python number yields to any array: `int` (or `"int"`) never widens an integer, `float` (or `"float"`) never
     widens a float. Otherwise the widest wins; float16 with bfloat16 and uint64 with a signed integer meet in a float.
     """
+    return _result_type(floatx(), *dtypes)
+
+
+@functools.cache
+def _result_type(default: str, *dtypes: DTypeLike) -> str:
     names = {
         _weak.get(d) or standardize_dtype(d) if isinstance(d, (str, type)) else standardize_dtype(d) for d in dtypes
     }
     if not names:
-        return floatx()
+        return default
     if len(names) > 1 and not names.isdisjoint(FLOAT8):
         raise ValueError(f"float8 does not mix with other dtypes, but got {sorted(names)}; cast one of them first.")
     if len(names) == 1 and names <= DTYPES - {"uint64"}:
@@ -87,7 +93,7 @@ def result_type(*dtypes: DTypeLike) -> str:
         return "float32" if floats == {"float16", "bfloat16"} else max(floats, key=FLOATS.index)
     signed, unsigned = names.intersection(SIGNED), names.intersection(UNSIGNED)
     if "float" in names or (signed and "uint64" in unsigned):
-        return floatx()
+        return default
     if signed or unsigned:
         # An unsigned integer needs a signed one twice as wide; uint64 counts as uint32, as in the reference.
         widths = [SIGNED.index(name) for name in signed]
@@ -100,31 +106,43 @@ def result_type(*dtypes: DTypeLike) -> str:
 
 def as_tensor(x: Any, dtype: DTypeLike = None) -> Any:
     """`x` as a `tf.Tensor` of `dtype`; without one, arrays keep theirs and Python floats get `floatx()`."""
+    if isinstance(x, tf.Tensor):
+        return x if dtype is None or x.dtype.name == standardize_dtype(dtype) else tf.cast(x, standardize_dtype(dtype))
     if dtype is None:
-        if isinstance(x, tf.Tensor):
-            return x
         if isinstance(x, float) and not isinstance(x, np.generic):
             dtype = floatx()
         return tf.convert_to_tensor(x, dtype)
     name = standardize_dtype(dtype)
     if isinstance(x, (bool, int, float)) and not isinstance(x, np.generic) and (is_float(name) or isinstance(x, int)):
-        return tf.cast(x, name) if name in FLOAT8 or isinstance(x, bool) else tf.convert_to_tensor(x, name)
+        return tf.cast(x, name) if name in FLOAT8 or isinstance(x, bool) else tf.constant(x, name)
     value: Any = x if is_tensor_like(x) else tf.convert_to_tensor(x)
-    return value if value.dtype == name else tf.cast(value, name)
+    return value if value.dtype.name == name else tf.cast(value, name)
+
+
+TENSORS = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
 
 
 def is_tensor_like(x: Any) -> bool:
     """Whether `x` is a TensorFlow tensor: dense, sparse or ragged."""
-    return isinstance(x, (tf.Tensor, tf.SparseTensor, tf.RaggedTensor))
+    return isinstance(x, TENSORS)
 
 
 def promote(*xs: Any) -> tuple[Any, ...]:
     """The arguments as tensors of the one dtype in which they meet."""
-    first = xs[0]
-    if isinstance(first, tf.Tensor) and all(isinstance(x, tf.Tensor) and x.dtype is first.dtype for x in xs[1:]):
-        return xs if first.dtype is not tf.uint64 else tuple(tf.cast(x, "uint32") for x in xs)
+    if common_dtype(xs) is not None:
+        return xs
     dtype = result_type(*[dtype_of(x) for x in xs])
-    return tuple(as_tensor(x, dtype) for x in xs)
+    return tuple([as_tensor(x, dtype) for x in xs])
+
+
+def common_dtype(xs: Sequence[Any]) -> Any:
+    """The TensorFlow dtype in which dense tensors meet that have it already; None where `promote` must look closer."""
+    dtype = None
+    for x in xs:  # in plain words, since every eager call passes here
+        if not isinstance(x, tf.Tensor) or (dtype is not None and x.dtype is not dtype):
+            return None
+        dtype = x.dtype
+    return None if dtype is tf.uint64 else dtype  # of which the reference makes uint32
 
 
 def static_shape(x: Any) -> Shape:

@@ -20,12 +20,17 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
 
 def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
     """The leaves of `flat_sequence` laid out as `structure` is."""
-    return optree.tree_unflatten(optree.tree_structure(structure, none_is_leaf=True), flat_sequence)
+    return optree.tree_unflatten(structure_of(structure), flat_sequence)
+
+
+def structure_of(structure: Any) -> Any:
+    """How `structure` nests its leaves, to be compared or to be a key."""
+    return optree.tree_structure(structure, none_is_leaf=True)
 
 
 def same_structure(one: Any, other: Any) -> bool:
     """Whether the two nest their leaves alike."""
-    return optree.tree_structure(one, none_is_leaf=True) == optree.tree_structure(other, none_is_leaf=True)
+    return structure_of(one) == structure_of(other)
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:

@@ -16,6 +16,7 @@ from nyala.ops.rules import (
     meet,
     meet_as_floats,
     meet_as_wide_floats,
+    operands,
     promote_to_floats,
     require_dtype,
     tensor,
@@ -36,7 +37,7 @@ def add(x1: Tensor, x2: Tensor) -> Tensor:
         >>> ops.add([1, 2], 3).numpy().tolist()
         [4, 5]
     """
-    x1, x2 = promote(x1, x2)
+    x1, x2 = operands(x1, x2)
     return tf.add(x1, x2)
 
 
@@ -50,7 +51,7 @@ def subtract(x1: Tensor, x2: Tensor) -> Tensor:
         >>> ops.subtract([1, 2], 3).numpy().tolist()
         [-2, -1]
     """
-    x1, x2 = promote(x1, x2)
+    x1, x2 = operands(x1, x2)
     return tf.subtract(x1, x2)
 
 
@@ -64,7 +65,7 @@ def multiply(x1: Tensor, x2: Tensor) -> Tensor:
         >>> ops.multiply([1, 2], 3).numpy().tolist()
         [3, 6]
     """
-    x1, x2 = promote(x1, x2)
+    x1, x2 = operands(x1, x2)
     return tf.multiply(x1, x2)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala.core.engine import tf
 from nyala.core.graph import op
-from nyala.core.tensor import Tensor, as_tensor, dtype_of, promote, result_type
+from nyala.core.tensor import FLOATS, Tensor, as_tensor, common_dtype, dtype_of, promote, result_type
 from nyala.ops.diagonals import diagonal
 from nyala.ops.reductions import sum as sum_op
 from nyala.ops.rules import (
@@ -21,6 +21,7 @@ from nyala.ops.rules import (
     rank_of,
     tensor,
     widened,
+    with_dtype,
 )
 from nyala.ops.shaping import moveaxis
 
@@ -45,22 +46,20 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
         >>> ops.matmul([[1, 2], [3, 4]], [1, 1]).numpy().tolist()
         [3, 7]
     """
+    common = common_dtype((x1, x2))
+    if common is not None and common.name in FLOATS and (x1.shape.rank or 0) > 1 and (x2.shape.rank or 0) > 1:
+        return tf.matmul(x1, x2)  # what most calls come to
     if isinstance(x1, tf.SparseTensor) or isinstance(x2, tf.SparseTensor):
         return _sparse_matmul(x1, x2)
     x1, x2 = tensor(x1), tensor(x2)
     rank1, rank2 = rank_of(x1), rank_of(x2)
     if rank1 == 0 or rank2 == 0:
         raise ValueError(f"`matmul` multiplies vectors and matrices, but got the shapes {x1.shape} and {x2.shape}.")
-    dtype = _product_type(x1, x2)
-    if rank1 == 1 and rank2 == 1:
-        dtype = result_type(x1.dtype.name, x2.dtype.name)
-    x1, x2 = promote(x1, x2)
-    x1, x2 = widened(_MULTIPLIED, x1, x2)
-    if rank1 == 1 or rank2 == 1:
-        product = tf.tensordot(x1, x2, [[-1], [max(rank2 - 2, 0)]])
-    else:
-        product = tf.matmul(x1, x2)
-    return product if product.dtype == dtype else tf.cast(product, dtype)
+    vectors = [rank1, rank2].count(1)
+    dtype = _product_type(x1, x2) if vectors < 2 else result_type(x1.dtype, x2.dtype)
+    x1, x2 = widened(_MULTIPLIED, *promote(x1, x2))
+    product = tf.tensordot(x1, x2, [[-1], [max(rank2 - 2, 0)]]) if vectors else tf.matmul(x1, x2)
+    return with_dtype(product, dtype)
 
 
 def _sparse_matmul(x1: Tensor, x2: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ from nyala.ops.rules import (
     meet_as_floats,
     rank_of,
     reduced_axes,
-    sum_type,
     tensor,
     with_dtype,
+    with_room_for_sums,
 )
 
 # ---- Sums and products ----
@@ -43,7 +43,7 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         return _sum_of_sparse(x, check_axes("sum", axis, rank_of(x)), keepdims)
     x = tensor(x)
     axes = reduced_axes("sum", axis, x)
-    return tf.reduce_sum(with_dtype(x, sum_type(x.dtype.name)), axes, keepdims)
+    return tf.reduce_sum(with_room_for_sums(x), axes, keepdims)
 
 
 def _sum_of_sparse(x: Tensor, axes: list[int], keepdims: bool) -> Tensor:
@@ -63,7 +63,7 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike 
     """
     x = tensor(x)
     axes = reduced_axes("prod", axis, x)
-    return tf.reduce_prod(with_dtype(x, dtype or sum_type(x.dtype.name)), axes, keepdims)
+    return tf.reduce_prod(as_tensor(x, dtype) if dtype else with_room_for_sums(x), axes, keepdims)
 
 
 @op

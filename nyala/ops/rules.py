@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor, as_tensor, dtype_of, is_float, is_tensor_like, promote, result_type
+from nyala.core.tensor import (
+    TENSORS,
+    DTypeLike,
+    Tensor,
+    as_tensor,
+    common_dtype,
+    dtype_of,
+    is_float,
+    promote,
+    result_type,
+)
 
 Axis = int | None
 Axes = int | Sequence[int] | None
@@ -16,7 +26,7 @@ Axes = int | Sequence[int] | None
 
 def tensor(x: Any) -> Tensor:
     """`x` as a tensor: dense, sparse and ragged ones as they are, all else converted."""
-    return x if is_tensor_like(x) else as_tensor(x)
+    return x if isinstance(x, TENSORS) else as_tensor(x)
 
 
 # ---- Dtypes ----
@@ -24,7 +34,7 @@ def tensor(x: Any) -> Tensor:
 
 def as_float(x: Any) -> Tensor:
     """`x` as a tensor of floats: floats and complex numbers keep their dtype, all else becomes `floatx()`."""
-    x = tensor(x)
+    x = x if isinstance(x, TENSORS) else as_tensor(x)
     return x if x.dtype.is_floating or x.dtype.is_complex else tf.cast(x, result_type(x.dtype.name, "float"))
 
 
@@ -48,7 +58,18 @@ def bool_to_int(x: Any) -> Tensor:
 def as_bool(x: Any) -> Tensor:
     """`x` as a tensor of booleans: whether each value differs from zero."""
     x = tensor(x)
-    return x if x.dtype == "bool" else tf.cast(x, "bool")
+    return x if x.dtype is tf.bool else tf.cast(x, "bool")
+
+
+def operands(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """As `promote`, for kernels that convert a Python number themselves: behind a tensor of floats it stays one."""
+    if isinstance(x1, tf.Tensor):
+        if isinstance(x2, tf.Tensor):
+            if x1.dtype is x2.dtype is not tf.uint64:
+                return x1, x2
+        elif type(x2) in (int, float) and x1.dtype.is_floating:
+            return x1, x2
+    return promote(x1, x2)
 
 
 def meet(*xs: Any) -> tuple[Tensor, ...]:
@@ -58,8 +79,8 @@ def meet(*xs: Any) -> tuple[Tensor, ...]:
 
 def promote_to_floats(*xs: Any) -> tuple[Tensor, ...]:
     """The arguments in the one float dtype in which they meet; a Python number yields to a tensor."""
-    first = xs[0]
-    if all(isinstance(x, tf.Tensor) and x.dtype is first.dtype for x in xs) and first.dtype.is_floating:
+    common = common_dtype(xs)
+    if common is not None and common.is_floating:
         return xs
     dtype = result_type(*map(dtype_of, xs), "float")
     return tuple(as_tensor(x, dtype) for x in xs)
@@ -88,11 +109,13 @@ def widened(supported: Sequence[str], *xs: Tensor) -> tuple[Tensor, ...]:
     return tuple(tf.cast(x, wide) for x in xs)
 
 
-def sum_type(dtype: str) -> str:
-    """The dtype of sums of values of `dtype`: integers shorter than 32 bits need more room."""
-    if dtype in ("bool", "int8", "int16"):
-        return "int32"
-    return "uint32" if dtype in ("uint8", "uint16") else dtype
+def with_room_for_sums(x: Tensor) -> Tensor:
+    """`x` in the dtype of sums of its values: integers shorter than 32 bits need more room."""
+    dtype = _SUM_TYPES.get(x.dtype.name)
+    return x if dtype is None else tf.cast(x, dtype)
+
+
+_SUM_TYPES = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
 
 
 def require_dtype(name: str, x: Tensor, allowed: str) -> None:
@@ -104,7 +127,7 @@ def require_dtype(name: str, x: Tensor, allowed: str) -> None:
 
 def with_dtype(x: Tensor, dtype: DTypeLike) -> Tensor:
     """`x` cast to `dtype`, or as it is where that is None."""
-    return x if dtype is None or x.dtype == dtype else as_tensor(x, dtype)
+    return x if dtype is None else as_tensor(x, dtype)
 
 
 # ---- Shapes and axes ----
@@ -142,7 +165,7 @@ def check_axes(name: str, axis: Axes, rank: int) -> list[int]:
         return list(range(rank))
     if not isinstance(axis, Sequence):
         return [check_axis(name, axis, rank)]
-    axes = [check_axis(name, one, rank) for one in axis]
+    axes = [one % rank if -rank <= one < rank else check_axis(name, one, rank) for one in axis]
     if len(set(axes)) < len(axes):
         raise ValueError(f"`{name}` got axis={tuple(axis)}, which names the same axis twice.")
     return axes

@@ -9,7 +9,7 @@ import numpy as np
 
 from nyala.core.engine import tf
 from nyala.core.graph import op
-from nyala.core.tensor import Tensor, as_tensor, promote
+from nyala.core.tensor import Tensor, as_tensor, common_dtype, promote
 from nyala.ops.rules import Axes, Axis, check_axes, check_axis, dims, rank_of, tensor
 from nyala.ops.sparse import dense
 
@@ -286,9 +286,10 @@ def concatenate(xs: Sequence[Tensor], axis: Axis = 0) -> Tensor:
         >>> ops.concatenate([[1, 2], [3]]).numpy().tolist()
         [1, 2, 3]
     """
-    if any(isinstance(x, tf.SparseTensor) for x in xs):
-        return _concatenate_sparse(xs, axis)
-    xs = promote(*map(tensor, xs))
+    if common_dtype(xs) is None:
+        if any(isinstance(x, tf.SparseTensor) for x in xs):
+            return _concatenate_sparse(xs, axis)
+        xs = promote(*map(tensor, xs))
     if axis is None:
         return tf.concat([tf.reshape(x, [-1]) for x in xs], 0)
     return tf.concat(xs, check_axis("concatenate", axis, rank_of(xs[0])))

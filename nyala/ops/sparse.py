@@ -5,12 +5,11 @@ A decorator beside `@op` says what a function does with zeros, and with that how
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 from nyala.core.engine import tf
-from nyala.core.tensor import Tensor, is_tensor_like, promote
+from nyala.core.tensor import is_tensor_like, promote
 from nyala.ops.rules import tensor
 
 Unary = Callable[..., Any]
@@ -25,23 +24,19 @@ def dense(x: Any) -> Any:
 def keeps_zeros(function: Unary) -> Unary:
     """For f with f(0) = 0: of a sparse tensor only the values change."""
 
-    @functools.wraps(function)
-    def call(x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(x, tf.SparseTensor):
-            return x.with_values(function(x.values, *args, **kwargs))
-        return function(x, *args, **kwargs)
+    def of_sparse(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return x.with_values(function(x.values, *args, **kwargs))
 
-    return call
+    return _with(function, of_sparse)
 
 
 def changes_zeros(function: Unary) -> Unary:
     """For f with f(0) ≠ 0: of a sparse tensor the result is dense."""
 
-    @functools.wraps(function)
-    def call(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    def of_sparse(x: Any, *args: Any, **kwargs: Any) -> Any:
         return function(dense(x), *args, **kwargs)
 
-    return call
+    return _with(function, of_sparse)
 
 
 def joins(of_two: Binary | None = None, by_dense: Binary | None = None) -> Callable[[Binary], Binary]:
@@ -49,10 +44,7 @@ def joins(of_two: Binary | None = None, by_dense: Binary | None = None) -> Calla
     dense one that broadcasts to it, as functions of values in one dtype; without them the result is dense."""
 
     def decorate(function: Binary) -> Binary:
-        @functools.wraps(function)
-        def call(x1: Tensor, x2: Tensor) -> Any:
-            if not isinstance(x1, tf.SparseTensor) and not isinstance(x2, tf.SparseTensor):
-                return function(x1, x2)
+        def of_sparse(x1: Any, x2: Any) -> Any:
             both = isinstance(x1, tf.SparseTensor) and isinstance(x2, tf.SparseTensor)
             if both and of_two is not None and x1.shape.is_compatible_with(x2.shape):
                 return of_two(function, x1, x2)
@@ -60,9 +52,15 @@ def joins(of_two: Binary | None = None, by_dense: Binary | None = None) -> Calla
                 return by_dense(function, x1, x2)
             return function(dense(x1), dense(x2))
 
-        return call
+        return _with(function, of_sparse)
 
     return decorate
+
+
+def _with(function: Any, of_sparse: Callable[..., Any]) -> Any:
+    """`function`, from which `@op` learns how to compute on sparse tensors."""
+    function.of_sparse = of_sparse
+    return function
 
 
 def _is_broadcast(x1: Any, x2: Any) -> bool:

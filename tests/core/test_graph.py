@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nyala
+from nyala.core import graph
 from nyala.core.engine import tf
 from tests.oracle import assert_close, keras
 
@@ -147,6 +148,40 @@ def test_functions_take_part_in_predict():
     data = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     model = nyala.Model(x, outputs)
     assert_close(model.predict(data, batch_size=2, verbose=0), model(data))
+
+
+def test_what_a_function_gives_is_found_once_for_arguments_that_look_the_same():
+    traced = []
+
+    @graph.op
+    def scaled(x, factor, part=slice(None)):
+        traced.append((factor, part))
+        return x[part] * tf.cast(factor, x.dtype)
+
+    wide, narrow = nyala.KerasTensor((None, 4)), nyala.KerasTensor((None, 3))
+    different = [(wide, 1), (narrow, 1), (nyala.KerasTensor((None, 4), "float64"), 1), (wide, 1.0), (wide, True)]
+    for again in (1, 2):
+        for x, factor in different:
+            result = scaled(x, factor)
+            assert (result.shape, result.dtype) == (x.shape, x.dtype)
+            assert result.node.operation.function is scaled
+        assert len(traced) == len(different), again
+    assert scaled(wide, 1) is not scaled(wide, 1)
+    assert scaled(nyala.KerasTensor((4, 4)), 1, part=slice(1, 3)).shape == (2, 4)
+    assert scaled(nyala.KerasTensor((4, 4)), 1, part=slice(1, 4)).shape == (3, 4)
+    for number in (7, 8):  # a tensor among the arguments is no constant: the call is traced anew
+        assert scaled(nyala.KerasTensor((4, 4)), 1, part=slice(tf.constant(1), 3)).shape == (2, 4)
+        assert len(traced) == number + 1
+
+
+def test_what_a_function_gives_depends_on_the_default_float():
+    x = nyala.KerasTensor((2,), "int32")
+    assert nyala.ops.exp(x).dtype == "float32"
+    nyala.config.set_floatx("float64")
+    try:
+        assert nyala.ops.exp(x).dtype == "float64"
+    finally:
+        nyala.config.set_floatx("float32")
 
 
 def test_gradient_flows_through_functions_and_operators():
