@@ -509,20 +509,22 @@ class Layer(Operation, Trackable):
         """
         if not self.built:
             raise ValueError(f"`{self.path}` must be built before `stateless_call`: call it on data, or `build()` it.")
-        mapping = []
-        for what, values in (
-            ("trainable_variables", trainable_variables),
-            ("non_trainable_variables", non_trainable_variables),
-        ):
-            variables = getattr(self, what)
-            if len(values) != len(variables):
-                raise ValueError(f"`{self.path}` has {len(variables)} {what}, but stateless_call() got {len(values)}.")
-            mapping += zip(variables, values)
-        with StatelessScope(mapping) as scope:
+        given = {"trainable_variables": trainable_variables, "non_trainable_variables": non_trainable_variables}
+        with self._stateless_scope("stateless_call", given) as scope:
             outputs = self(*args, **kwargs)
             losses = list(self.losses) if return_losses else []
         new = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return (outputs, new, losses) if return_losses else (outputs, new)
+
+    def _stateless_scope(self, method: str, given: Mapping[str, Sequence[Any]]) -> StatelessScope:
+        """The scope in which each of the variables that `given` names by kind has its given value."""
+        mapping = []
+        for what, values in given.items():
+            variables = getattr(self, what)
+            if len(values) != len(variables):
+                raise ValueError(f"`{self.path}` has {len(variables)} {what}, but {method}() got {len(values)}.")
+            mapping += zip(variables, values)
+        return StatelessScope(mapping)
 
     def count_params(self) -> int:
         """How many numbers the weights hold; a ValueError before the layer is built."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nyala.core import config, tree
 from nyala.core.engine import tf
 from nyala.core.layer import CallContext, Layer, _current, call_signature
 from nyala.core.tensor import KerasTensor
+from nyala.models.state_tree import get_state_tree, set_state_tree
 from nyala.training.trainer import Trainer
 
 
@@ -26,7 +27,7 @@ class Model(Trainer, Layer):
         8.0
     """
 
-    untracked = Layer.untracked | {"_compiled", "_plans", "optimizer", "history", "loss"}
+    untracked = Layer.untracked | {"_compiled", "_plans", "_strategy", "optimizer", "history", "loss"}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """A `Functional` where inputs and outputs are given, else an instance of the class itself."""
@@ -123,6 +124,69 @@ class Model(Trainer, Layer):
 
         print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
 
+    # ---- State as values ----
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, dict[str, Any]]:
+        """The values of all variables in nested dicts by the parts of their paths, below four kinds.
+
+        The kinds are `trainable_variables`, `non_trainable_variables`, `optimizer_variables` and `metrics_variables`.
+        `value_format="numpy_array"` gives arrays. Raises ValueError where two variables have one path.
+
+        Example:
+            >>> import nyala
+            >>> model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(2, name="out")], name="net")
+            >>> model.get_state_tree()["trainable_variables"]["net"]["out"]["kernel"].shape.as_list()
+            [3, 2]
+        """
+        return get_state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: Mapping[str, Any]) -> None:
+        """Assign values from a tree as `get_state_tree` gives it, or from a part of one.
+
+        Raises ValueError, before anything is assigned, with all that does not fit.
+        """
+        set_state_tree(self, state_tree)
+
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any],
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[list[Any], list[Any], list[Any]]]:
+        """`compute_loss` with the given values in place of the variables', and the values of all three kinds after it."""
+        given = {
+            "trainable_variables": trainable_variables,
+            "non_trainable_variables": non_trainable_variables,
+            "metrics_variables": metrics_variables,
+        }
+        with self._stateless_scope("stateless_compute_loss", given) as scope:
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training)
+        after = [[scope.get_current_value(variable) for variable in getattr(self, what)] for what in given]
+        return loss, (after[0], after[1], after[2])
+
+    # ---- What Keras 2 called things, for training steps written then ----
+
+    def compiled_loss(self, y: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None) -> Any:
+        """The loss of `compute_loss`, which counts the regularization losses by itself."""
+        return self.compute_loss(None, y, y_pred, sample_weight)
+
+    @property
+    def compiled_metrics(self) -> CompiledMetrics:
+        """What has an `update_state(y, y_pred, sample_weight)` for the metrics given to `compile`."""
+        return CompiledMetrics(self)
+
+    @property
+    def distribute_strategy(self) -> Any:
+        """The strategy of `tf.distribute` in whose scope the model was made."""
+        return self._strategy
+
+    distribute_reduction_method = "auto"
+
     # ---- Files ----
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
@@ -157,6 +221,17 @@ class Model(Trainer, Layer):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+class CompiledMetrics:
+    """The metrics that `compile` was given, as one."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch."""
+        self._model.compute_metrics(None, y, y_pred, sample_weight)
 
 
 def _is_graph(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

@@ -52,6 +52,7 @@ class Trainer:
     trainable_variables: Any
     dtype_policy: Any
     optimizer: Any
+    loss: Any = None
     symbolic_build: Callable[[Any], None]
 
     def _start_trainer(self) -> None:
@@ -59,7 +60,8 @@ class Trainer:
         self._compiled: Compiled | None = None
         self._plans: dict[str, Any] = {}
         self.optimizer = None
-        self.loss: Any = None
+        self.loss = None
+        self._strategy = tf.distribute.get_strategy()
         self.stop_training = False
         self.history: Any = None
 
