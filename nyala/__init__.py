@@ -19,10 +19,12 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
         constraints,
         datasets,
         dtype_policies,
+        export,
         initializers,
         layers,
         losses,
         metrics,
+        mixed_precision,
         models,
         ops,
         optimizers,
@@ -51,8 +53,9 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
 
 # Where each public name lives; a name of None is the module itself.
 _SUBMODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers",
-    "layers", "losses", "metrics", "models", "ops", "optimizers", "random", "regularizers", "saving", "tree", "utils",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "export",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "random",
+    "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 _HOMES = {
     "DTypePolicy": "dtype_policies",
@@ -108,10 +111,12 @@ __all__ = [
     "datasets",
     "device",
     "dtype_policies",
+    "export",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "name_scope",
     "ops",

@@ -212,13 +212,13 @@ def record(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], 
 # ---- Tracing: shapes and dtypes without shape rules ----
 
 
-def spec_of(x: KerasTensor) -> Any:
-    """The TensorFlow type that a KerasTensor stands for."""
+def spec_of(x: KerasTensor, name: str | None = None) -> Any:
+    """The TensorFlow type that a KerasTensor stands for; a dense one may carry a name."""
     if x.sparse:
         return tf.SparseTensorSpec(x.shape, x.dtype)
     if x.ragged:
         return tf.RaggedTensorSpec(x.shape, x.dtype, ragged_rank=x.ragged_rank, row_splits_dtype=x.row_splits_dtype)
-    return tf.TensorSpec(x.shape, x.dtype)
+    return tf.TensorSpec(x.shape, x.dtype, name)
 
 
 def symbol_of(x: Any) -> Any:

@@ -207,6 +207,24 @@ class Model(Trainer, Layer):
 
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Export the computation for programs without Nyala, with an endpoint `serve`.
+
+        `format` is `"tf_saved_model"` (a folder), `"litert"` (`.tflite`), `"onnx"` or `"openvino"` (`.xml`); the last two
+        need the packages tf2onnx and openvino, and all but the first take the options of their converters. Raises
+        ValueError for another format or suffix, and for a model that is not built.
+        """
+        from nyala.saving.exporting import export_model
+
+        export_model(self, filepath, format, verbose is not False, input_signature, **kwargs)
+
     def to_json(self, **kwargs: Any) -> str:
         """The architecture as JSON, for `models.model_from_json`."""
         import json
