@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from nyala.core.engine import tf
 from nyala.core.tensor import KerasTensor
@@ -245,99 +242,3 @@ def test_sparse_and_ragged_tensors() -> None:
     ragged = tf.ragged.constant([[1.0, 4.0], [9.0]])
     assert ops.sqrt(ragged).to_list() == [[1.0, 2.0], [3.0]]
     assert ops.add(ragged, 1.0).to_list() == [[2.0, 5.0], [10.0]]
-
-
-# ---- Properties: as NumPy, on arrays that nobody chose ----
-
-# Sixteenths: sums and products of a few of them are exact, so NumPy and TensorFlow agree to the last digits.
-NICE = st.integers(-64, 64).map(lambda number: number / 16)
-SMALL = hnp.array_shapes(min_dims=1, max_dims=3, max_side=4)
-ARRAYS = hnp.arrays("float32", SMALL, elements=NICE)
-FEW = settings(max_examples=15, deadline=None, derandomize=True)
-
-
-@FEW
-@given(ARRAYS)
-def test_elementwise_as_numpy(x: np.ndarray) -> None:
-    for name in [
-        "abs",
-        "sign",
-        "square",
-        "exp",
-        "expm1",
-        "sin",
-        "cos",
-        "tanh",
-        "arctan",
-        "arcsinh",
-        "floor",
-        "ceil",
-        "trunc",
-        "round",
-        "cbrt",
-        "isfinite",
-    ]:
-        assert_close(getattr(ops, name)(x), getattr(np, name)(x), rtol=2e-5, atol=1e-5)
-
-
-@FEW
-@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=3), st.data())
-def test_two_arrays_as_numpy(shapes: Any, data: Any) -> None:
-    x, y = (data.draw(hnp.arrays("float32", shape, elements=NICE)) for shape in shapes.input_shapes)
-    for name in [
-        "add",
-        "subtract",
-        "multiply",
-        "maximum",
-        "minimum",
-        "less",
-        "equal",
-        "greater_equal",
-        "hypot",
-        "arctan2",
-        "logaddexp",
-        "fmax",
-    ]:
-        assert_close(getattr(ops, name)(x, y), getattr(np, name)(x, y), rtol=2e-5, atol=1e-5)
-    nonzero = np.where(y == 0, np.float32(1), y)
-    for name in ["divide", "floor_divide", "mod", "fmod"]:
-        assert_close(getattr(ops, name)(x, nonzero), getattr(np, name)(x, nonzero), rtol=2e-5, atol=1e-5)
-
-
-@FEW
-@given(ARRAYS, st.data())
-def test_reductions_as_numpy(x: np.ndarray, data: Any) -> None:
-    axis = data.draw(st.one_of(st.none(), hnp.valid_tuple_axes(x.ndim, min_size=1)))
-    keepdims = data.draw(st.booleans())
-    for name in ["sum", "mean", "max", "min", "std", "var", "all", "any", "ptp", "median", "nansum", "nanmax", "prod"]:
-        expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
-        assert_close(getattr(ops, name)(x, axis=axis, keepdims=keepdims), expected, rtol=1e-4, atol=1e-4)
-
-
-@FEW
-@given(ARRAYS, st.data())
-def test_sorting_as_numpy(x: np.ndarray, data: Any) -> None:
-    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
-    assert_close(ops.sort(x, axis), np.sort(x, axis))
-    assert_close(ops.argsort(x, axis), np.argsort(x, axis, kind="stable"))
-    assert_close(ops.argmax(x, axis), np.argmax(x, axis))
-    assert_close(ops.cumsum(x, axis), np.cumsum(x, axis), rtol=1e-5, atol=1e-5)
-    values, index, inverse, counts = ops.unique(x, return_index=True, return_inverse=True, return_counts=True)
-    assert_close([values, index, counts], np.unique(x, return_index=True, return_counts=True))
-    assert_close(values.numpy()[inverse.numpy()], x)
-    assert_close(ops.searchsorted(np.sort(x.ravel()), x.ravel()), np.searchsorted(np.sort(x.ravel()), x.ravel()))
-
-
-@FEW
-@given(ARRAYS, st.data())
-def test_indexing_as_numpy(x: np.ndarray, data: Any) -> None:
-    key = data.draw(hnp.basic_indices(x.shape, allow_newaxis=True))
-    assert_close(ops.get_item(x, key), x[key])
-    key = data.draw(hnp.integer_array_indices(x.shape))
-    assert_close(ops.get_item(x, key), x[key])
-    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
-    size = x.shape[axis]
-    indices = data.draw(hnp.arrays("int32", (3,), elements=st.integers(-size, size - 1)))
-    assert_close(ops.take(x, indices, axis), np.take(x, indices, axis))
-    assert_close(ops.where(x > 0, x, -1.0), np.where(x > 0, x, np.float32(-1)))
-    assert_close(ops.nonzero(x), np.nonzero(x))
