@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nyala.callbacks.backup import BackupAndRestore
 from nyala.callbacks.checkpoint import ModelCheckpoint
 from nyala.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
 from nyala.callbacks.simple import CSVLogger, LambdaCallback, LearningRateScheduler, TerminateOnNaN
@@ -9,6 +10,7 @@ from nyala.training.callback import Callback, CallbackList, History
 from nyala.training.progress import ProgbarLogger
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

@@ -115,30 +115,28 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
-        self._file: Any = None
-        self._writer: Any = None
+        self._columns: list[str] = []
+        self._written = 0  # bytes of the file that are ours, or that we go on behind
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._goes_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
-        self._file = open(self.filename, "a" if self.append else "w", newline="")  # noqa: SIM115 - closed at the end
-        self._writer = None
+        self._columns, self._written = [], 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         values = {"epoch": epoch, **{key: self._cell(value) for key, value in sorted((logs or {}).items())}}
-        if self._writer is None:
-            self._writer = csv.DictWriter(
-                self._file, list(values), delimiter=self.sep, restval="NA", extrasaction="ignore"
-            )
-            if not self._goes_on:
-                self._writer.writeheader()
-        self._writer.writerow(values)
-        self._file.flush()
+        self._columns = self._columns or list(values)
+        with open(self.filename, "a" if self.append or self._written else "w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns, delimiter=self.sep, restval="NA", extrasaction="ignore")
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(values)
+            self._written = file.tell()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if self._written:  # lines behind the backup come again
+            os.truncate(self.filename, self._written)
 
     def _cell(self, value: Any) -> Any:
         if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0:
             return f'"[{", ".join(map(str, value))}]"'
         return value
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        self._file.close()
-        self._writer = None

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nyala.core import tree
+from nyala.training.position import Position, plain_state
 
 Logs = Mapping[str, Any]
 _SIDES = ("begin", "end")
 BATCH_HOOKS = tuple(f"on_{kind}batch_{side}" for kind in ("", "train_", "test_", "predict_") for side in _SIDES)
 _NUMBERED_HOOKS = (*BATCH_HOOKS, *(f"on_epoch_{side}" for side in _SIDES))
 _PLAIN_HOOKS = tuple(f"on_{kind}_{side}" for kind in ("train", "test", "predict") for side in _SIDES)
+_POSITION_HOOKS = ("resume", "on_position")
 
 
 class Callback:
@@ -99,6 +101,21 @@ class Callback:
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """Called when `predict` ends."""
 
+    def resume(self, position: Position) -> None:
+        """Called when `fit` is ready for its first step: the place to go to the position of an earlier process."""
+
+    def on_position(self, position: Position) -> None:
+        """Called when all callbacks have heard the end of a chunk of training steps, or of an epoch."""
+
+    def get_state(self) -> dict[str, Any]:
+        """What a backup keeps of the callback: by default its attributes that are numbers, strings, arrays, or lists
+        and dicts of them."""
+        return plain_state(self, without=("params",))
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on with what `get_state` gave in an earlier process."""
+        self.__dict__.update(state)
+
 
 class History(Callback):
     """What `fit` returns: `history`, a list of values for each log, one an epoch; `epoch`, their numbers."""
@@ -115,6 +132,10 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+        self.model.history = self
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
         self.model.history = self
 
 
@@ -189,5 +210,5 @@ def _call_each(name: str, numbered: bool) -> Any:
     return with_number if numbered else without_number
 
 
-for _name in (*_NUMBERED_HOOKS, *_PLAIN_HOOKS):
+for _name in (*_NUMBERED_HOOKS, *_PLAIN_HOOKS, *_POSITION_HOOKS):
     setattr(CallbackList, _name, _call_each(_name, _name in _NUMBERED_HOOKS))

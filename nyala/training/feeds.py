@@ -152,8 +152,36 @@ class Feed:
     batches: int | None = None  # in an epoch, where that is known
     specs: Any = None  # of a batch, where they are known before it comes
 
+    def __init__(self) -> None:
+        self.passes = 0  # how often the data was begun
+        self.taken = 0  # batches since then
+        self.skipping = 0  # of which an earlier process took so many
+
     def start_epoch(self) -> None:
         """Begin anew."""
+        self.passes += 1
+        self.taken = self.skipping = 0
+
+    def state(self) -> dict[str, Any]:
+        """The place in the data."""
+        return {"passes": self.passes, "taken": self.taken}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go to the place that `state` gave; then an epoch starts, or continues."""
+        self.passes = state["passes"] - 1
+        self.start_epoch()
+        self.taken = self.skipping = state["taken"]
+
+    def continue_epoch(self) -> None:
+        """Go on where the last epoch stopped, as `steps_per_epoch` wants it, or where an earlier process stopped."""
+        if self.passes == 0:
+            self.start_epoch()
+        for _ in range(self.skipping):
+            self.skip()
+        self.skipping = 0
+
+    def skip(self) -> None:
+        """Leave out a batch; nothing to do where batches are counted."""
 
 
 class ResidentFeed(Feed):
@@ -162,6 +190,7 @@ class ResidentFeed(Feed):
     kind = "resident"
 
     def __init__(self, data: Any, batch_size: int, shuffle: bool = False) -> None:
+        super().__init__()
         self.rows = row_count(data)
         if batch_size is None or isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"batch_size must be a positive integer, but got {batch_size!r}.")
@@ -173,13 +202,19 @@ class ResidentFeed(Feed):
         self.shuffle = shuffle
         # One draw a feed; each epoch's order follows from it, whoever else draws meanwhile.
         self.seed = int(np.random.randint(0, 2**31 - 1)) if shuffle else 0
-        self.epoch = -1
         self.order: Any = None
 
     def start_epoch(self) -> None:
-        self.epoch += 1
+        super().start_epoch()
         if self.shuffle:
-            self.order = _permutation(tf.constant(self.rows), tf.constant([self.seed, self.epoch]))
+            self.order = _permutation(tf.constant(self.rows), tf.constant([self.seed, self.passes - 1]))
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "seed": self.seed}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self.seed = state["seed"]
+        super().resume(state)
 
     @property
     def full_batches(self) -> int:
@@ -207,6 +242,7 @@ class DatasetFeed(Feed):
     kind = "dataset"
 
     def __init__(self, dataset: Any) -> None:
+        super().__init__()
         self.dataset = dataset
         size = int(dataset.cardinality())
         self.batches = None if size < 0 else size
@@ -221,12 +257,16 @@ class DatasetFeed(Feed):
         self.iterator: Any = None
 
     def start_epoch(self) -> None:
+        super().start_epoch()
         self.iterator = iter(self.dataset)
 
-    def continue_epoch(self) -> None:
-        """Go on where the last epoch stopped, as `steps_per_epoch` wants it."""
-        if self.iterator is None:
-            self.start_epoch()
+    def resume(self, state: dict[str, Any]) -> None:
+        for _ in range(state["passes"] - 1):
+            iter(self.dataset)  # a dataset that shuffles takes another order for each
+        super().resume(state)
+
+    def skip(self) -> None:
+        next(self.iterator)
 
 
 class StreamedFeed(Feed):
@@ -235,6 +275,7 @@ class StreamedFeed(Feed):
     kind = "streamed"
 
     def __init__(self, source: Any) -> None:
+        super().__init__()
         self.source = source
         self.is_iterator = isinstance(source, Iterator)
         self.is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
@@ -243,17 +284,38 @@ class StreamedFeed(Feed):
         self.waiting: list[Any] = []  # a batch that was read but belongs to the next chunk
 
     def start_epoch(self) -> None:
+        taken = self.taken
+        super().start_epoch()
         if self.is_iterator:
-            self.iterator = self.iterator or iter(self.source)
-        elif self.is_sequence and not isinstance(self.source, (list, tuple)):
+            self.iterator, self.taken = self.iterator or iter(self.source), taken  # there is but one pass
+            return
+        self.waiting.clear()
+        if self.is_sequence and not isinstance(self.source, (list, tuple)):
             self.iterator = (self.source[place] for place in range(len(self.source)))
         else:
             self.iterator = iter(self.source)
 
-    def continue_epoch(self) -> None:
-        """Go on where the last epoch stopped."""
+    def state(self) -> dict[str, Any]:
+        own = self.source.get_state() if hasattr(self.source, "get_state") else None
+        return {**super().state(), "source": own}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        if state["source"] is not None:
+            self.source.set_state(state["source"])
+        super().resume(state)
+
+    def skip(self) -> None:
+        self._next()
+
+    def peek(self) -> Any:
+        """The types of the next batch; None where there is none."""
         if self.iterator is None:
             self.start_epoch()
+        batch = self._next()
+        if batch is None:
+            return None
+        self.waiting.append(batch)
+        return batch_specs(tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), batch))
 
     def end_epoch(self) -> None:
         """Tell a source that wants to know, as `PyDataset` does."""

@@ -56,6 +56,9 @@ class ProgbarLogger(Callback):
         self._started = 0.0
         self._steps = 0
 
+    def get_state(self) -> dict[str, Any]:
+        return {}  # a display starts anew
+
     @property
     def batch_interval(self) -> int | None:
         return None

@@ -26,6 +26,7 @@ from nyala.training.feeds import (
     unpack_x_y_sample_weight,
 )
 from nyala.training.plans import Plan
+from nyala.training.position import Position
 
 NOT_COMPILED = {"run_eagerly": False, "jit_compile": "auto", "steps_per_execution": 1}  # `predict` needs no more
 SECONDS_A_CHUNK = 0.2  # long enough to forget Python, short enough for a live display and Ctrl-C
@@ -226,13 +227,13 @@ class Trainer:
         losses = []
         if compiled is not None and compiled.loss is not None:
             losses += compiled.loss(y, y_pred, sample_weight, self._output_names())
-        losses += [tf.cast(loss, "float32") for loss in self.losses]
+        losses += [tensor.as_tensor(loss, tensor.floatx()) for loss in self.losses]
         if not losses and training:
             warnings.warn(
                 f"`{self.name}` has no loss to minimize: pass `loss=` to `compile`, or call `add_loss` in a layer.",
                 stacklevel=2,
             )
-        total = losses[0] if losses else tf.zeros(())
+        total = losses[0] if losses else tf.zeros((), tensor.floatx())
         for loss in losses[1:]:
             total = total + loss
         return total
@@ -321,11 +322,13 @@ class Trainer:
         return any(getattr(type(self), name) is not getattr(Trainer, name) for name in names)
 
     def _plan(self, kind: str) -> Plan:
-        """The plan for one kind of step, made anew when what can be trained has changed."""
-        trained = tuple(id(v) for v in self.trainable_variables) if kind == "train" else ()
+        """The plan for one kind of step, made anew when what is trained, or by which learning rate, has changed."""
+        traced: tuple[int, ...] = ()
+        if kind == "train":
+            traced = (getattr(self.optimizer, "times_replaced", 0), *map(id, self.trainable_variables))
         known = self._plans.get(kind)
-        if known is None or known[0] != trained:
-            self._plans[kind] = (trained, self._make_plan(kind))
+        if known is None or known[0] != traced:
+            self._plans[kind] = (traced, self._make_plan(kind))
         return self._plans[kind][1]
 
     def _make_plan(self, kind: str) -> Plan:
@@ -423,13 +426,18 @@ class Trainer:
         plan.ready(feed, total)
         if validation is not None:
             self._ready_to_validate(validation, validation_steps)
+        position = Position(self, feed, callback_list, initial_epoch)
+        callback_list.resume(position)
         logs: dict[str, Any] = {}
         checked = False
-        for epoch in range(initial_epoch, epochs):
-            self.reset_metrics()
-            callback_list.on_epoch_begin(epoch)
-            self._begin_epoch(feed, steps_per_epoch, first=epoch == initial_epoch)
-            logs = self._run_epoch(plan, feed, steps, total, callback_list, "train", epoch)
+        for epoch in range(position.epoch, epochs):
+            if position.done:
+                feed.continue_epoch()  # as an earlier process would have done
+            else:
+                self.reset_metrics()
+                callback_list.on_epoch_begin(epoch)
+                self._begin_epoch(feed, steps_per_epoch, first=epoch == initial_epoch)
+            logs = self._run_epoch(plan, feed, steps, total, callback_list, "train", position)
             if not checked:
                 checked = True
                 self._check_finite(logs, feed, epoch)
@@ -439,6 +447,8 @@ class Trainer:
             callback_list.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
+            position.epoch, position.done = epoch + 1, 0
+            callback_list.on_position(position)
         self._finalize_weights()
         callback_list.on_train_end(logs)
         return self.history
@@ -493,14 +503,14 @@ class Trainer:
         total: int | None,
         callbacks: CallbackList,
         kind: str,
-        epoch: int = 0,
+        position: Position | None = None,
     ) -> Any:
-        """Run the steps of an epoch chunk by chunk; returns the last logs, or the outputs of all."""
+        """Run the steps of an epoch, or what is left of it, chunk by chunk; the last logs, or the outputs of all."""
         begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
         pace = Pace(self._compiled.steps_per_execution if self._compiled else 1, callbacks.batch_interval)
         collected: list[Any] = []
         logs: dict[str, Any] = {}
-        done = 0
+        done = 0 if position is None else position.done
         while steps is None or done < steps:
             begin(done)
             started = time.perf_counter()
@@ -514,7 +524,11 @@ class Trainer:
                 logs = _plain(result)
             pace.learn(ran, time.perf_counter() - started)
             done += ran
+            feed.taken += ran
             end(done - 1, logs)
+            if position is not None:
+                position.done = done
+                callbacks.on_position(position)
             if kind == "train" and self.stop_training:
                 break
         if isinstance(feed, StreamedFeed):
