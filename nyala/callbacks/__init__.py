@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from nyala.callbacks.averaging import SwapEMAWeights
 from nyala.callbacks.backup import BackupAndRestore
 from nyala.callbacks.checkpoint import ModelCheckpoint
 from nyala.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
+from nyala.callbacks.remote import RemoteMonitor
 from nyala.callbacks.simple import CSVLogger, LambdaCallback, LearningRateScheduler, TerminateOnNaN
+from nyala.callbacks.tensorboard import TensorBoard
 from nyala.training.callback import Callback, CallbackList, History
 from nyala.training.progress import ProgbarLogger
 
@@ -22,5 +25,8 @@ __all__ = [
     "MonitorCallback",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
