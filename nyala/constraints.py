@@ -150,5 +150,5 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-for _class in (MaxNorm, MinMaxNorm, NonNeg, UnitNorm):
+for _class in (MaxNorm, MinMaxNorm, NonNeg, UnitNorm, Constraint):
     config.constraints.add(_class)

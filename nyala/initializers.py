@@ -524,5 +524,6 @@ for _class, _aliases in {
     TruncatedNormal: (),
     VarianceScaling: (),
     Zeros: ("zero",),
+    Initializer: (),
 }.items():
     config.initializers.add(_class, *_aliases)

@@ -250,21 +250,49 @@ def test_logits_of_any_size_are_finite(dtype: str, scale: float) -> None:
     assert_close(tf.cast(sparse, "float32"), np.array([0.0 if scale > 0 else 2e4]), rtol=1e-3)
 
 
+FUNCTIONS = sorted({row.function for row in ROWS} - {"ctc"})  # which takes sequences; see below
+EXTREMES = {
+    "logits": [[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4], [1e4, 1e4, 1e4], [0.0, 0.0, 0.0]],
+    "probabilities": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]],
+    "nothing": np.zeros((0, 3)),
+}
+# Where formulas or float16 itself end: log of a negative number; 1e8, 1e4 / 1e-7 or 1 / 1e-7 in float16.
+INFINITE = {
+    ("poisson", "logits"), ("poisson", "probabilities"), ("mean_squared_error", "logits"), ("squared_hinge", "logits"),
+    ("mean_absolute_percentage_error", "logits"), ("mean_absolute_percentage_error", "probabilities"),
+    ("cosine_similarity", "logits"), ("cosine_similarity", "probabilities"), ("circle", "logits"),
+    ("binary_focal_crossentropy", "logits"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy", "kl_divergence", "poisson"),
-        *("categorical_focal_crossentropy", "cosine_similarity", "mean_squared_logarithmic_error", "dice", "tversky"),
-    ],
-)
-def test_probabilities_of_zero_and_one_are_finite(name: str, dtype: str) -> None:
-    y_true = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], "float32")
-    y_pred = tf.constant([[0, 1], [0, 1], [0, 0], [1, 0]], dtype)
-    value, gradient = value_and_gradient(getattr(losses, name), y_true, y_pred)
-    assert np.isfinite(np.asarray(value, "float64")).all()
-    if dtype == "float32":
-        assert np.isfinite(gradient.numpy()).all()
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_extremes_are_finite_where_the_oracle_is_and_mostly_where_it_is_not(name: str, dtype: str) -> None:
+    sparse = name.startswith("sparse") or name in ("circle", "categorical_generalized_cross_entropy")
+    y_true = np.array([0, 1, 2, 0]) if sparse else np.eye(3, dtype="float32")[[0, 1, 2, 0]]
+    parameters: dict[str, Any] = {"q": 0.5} if name == "categorical_generalized_cross_entropy" else {}
+    for what, values in EXTREMES.items():
+        for from_logits in (False, True) if "crossentropy" in name else (None,):
+            options = parameters if from_logits is None else {"from_logits": from_logits}
+            arguments = (y_true[: len(values)], tf.constant(values, dtype))
+            actual = value_and_gradient(getattr(losses, name), *arguments, **options)
+            finite = [np.isfinite(np.asarray(x, "float64")) for x in actual]
+            if dtype == "float16" or (name, what) not in INFINITE:
+                assert (name, what) in INFINITE or all(x.all() for x in finite), (what, options)
+            if (name, what) == ("categorical_hinge", "nothing"):
+                continue  # an error there
+            expected = value_and_gradient(getattr(keras.losses, name), *arguments, **options)
+            for mine, theirs in zip(finite, expected, strict=True):
+                assert (mine | ~np.isfinite(np.asarray(theirs, "float64"))).all(), (what, options)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_ctc_of_great_logits_equals_oracle(dtype: str) -> None:
+    y_pred = tf.constant(np.random.default_rng(0).choice([1e4, -1e4, 0.0], size=(2, 5, 4)), dtype)
+    y_true = np.array([[1, 2], [3, 0]])
+    value, gradient = value_and_gradient(losses.CTC(reduction="none"), y_true, y_pred)
+    expected = value_and_gradient(keras.losses.CTC(reduction="none"), y_true, y_pred)
+    assert_close([value, gradient], expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"])
@@ -280,21 +308,22 @@ def test_class_numbers_stay_exact_in_float16() -> None:
     assert float(loss(np.array([2049]), predictions)) < 1e-3
 
 
-def test_a_softmax_or_sigmoid_gives_its_logits() -> None:
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_softmax_or_sigmoid_gives_its_logits(dtype: str) -> None:
     z = tf.constant([[0.0, 50.0, -60.0]])
     targets = tf.constant([[0.0, 0.0, 1.0]])
 
-    def values(module: Any) -> Any:
+    def values(module: Any, z: Any) -> Any:
         return tf.function(
             lambda z: (
                 module.CategoricalCrossentropy()(targets, tf.nn.softmax(z)),
                 module.SparseCategoricalCrossentropy()(tf.constant([2]), tf.nn.softmax(z)),
                 module.BinaryCrossentropy()(targets, tf.sigmoid(z)),
-                module.binary_focal_crossentropy(targets, tf.sigmoid(z)),
+                tf.cast(module.binary_focal_crossentropy(targets, tf.sigmoid(z)), "float32"),
             )
         )(z)
 
-    assert_close(values(losses), values(keras.losses))
+    assert_close(values(losses, tf.cast(z, dtype)), values(keras.losses, z), rtol=1e-6 if dtype == "float32" else 1e-2)
     p = tf.nn.softmax(z)
     p._keras_logits = z
     assert_close(losses.CategoricalCrossentropy()(targets, p), 110.0)

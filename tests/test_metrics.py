@@ -452,6 +452,31 @@ def test_dtypes_are_kept() -> None:
     assert metrics.Mean().variables[0].path.endswith("mean/total")
 
 
+def test_thresholds_can_be_read() -> None:
+    for name, options in (
+        ("AUC", {"num_thresholds": 4}), ("AUC", {"thresholds": [0.3, 0.6]}), ("Precision", {"thresholds": [0.2, 0.4]}),
+        ("Recall", {}), ("PrecisionAtRecall", {"recall": 0.5, "num_thresholds": 3}),
+    ):  # fmt: skip
+        assert_close(getattr(metrics, name)(**options).thresholds, getattr(keras.metrics, name)(**options).thresholds)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_short_floats_are_counted_in_float32(dtype: str) -> None:
+    y_true, y_pred = distributions(0)[0], tf.constant(distributions(1)[1], dtype)
+    for name in (
+        "BinaryCrossentropy", "CategoricalCrossentropy", "KLDivergence", "Poisson", "CosineSimilarity", "MeanSquaredError",
+        "RootMeanSquaredError", "LogCoshError", "R2Score", "BinaryAccuracy",
+    ):  # fmt: skip
+        wide = getattr(metrics, name)()(y_true, tf.cast(y_pred, "float32"))
+        assert_close(getattr(metrics, name)()(y_true, y_pred), wide, rtol=1e-6)
+
+
+def test_functions_by_hand_see_targets_and_predictions_of_one_rank() -> None:
+    metric = metrics.MeanMetricWrapper(lambda y_true, y_pred: tf.square(y_true - y_pred), name="squares")
+    y_true, y_pred = column(0)
+    assert_close(metric(y_true, y_pred), np.mean((y_true - y_pred[:, 0]) ** 2))
+
+
 def test_results_before_any_update_are_zero() -> None:
     for row in ROWS:
         with warnings.catch_warnings():
@@ -472,6 +497,7 @@ def test_constants_have_no_correlation_and_a_score() -> None:
 
 
 REPLICAS = """
+import numpy as np
 from nyala.core.engine import tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -495,13 +521,44 @@ run()
 print(float(metric.result()), float(metric.count))
 metric.reset_state()
 print(float(metric.result()), float(metric.count))
+
+# All kinds of state: what two replicas saw of three batches each is what one metric saw of all six.
+def make():
+    found = [metrics.AUC(multi_label=True, num_labels=3), metrics.Precision(), metrics.BinaryAccuracy()]
+    return [*found, metrics.F1Score(), metrics.R2Score(), metrics.MeanIoU(2), metrics.Sum()]
+
+def update(ones, y, p):
+    for one in ones:
+        whole = isinstance(one, metrics.MeanIoU)
+        one.update_state(p[:, 0]) if isinstance(one, metrics.Sum) else one.update_state(y, tf.round(p) if whole else p)
+
+draw = np.random.default_rng(0)
+p = tf.constant(draw.random((2, 3, 8, 3)), "float32")
+y = tf.constant(draw.integers(0, 2, (2, 3, 8, 3)), "float32")
+single = make()
+for place in range(2):
+    for batch in range(3):
+        update(single, y[place, batch], p[place, batch])
+with strategy.scope():
+    mirrored = make()
+
+def steps():
+    place = tf.distribute.get_replica_context().replica_id_in_sync_group
+    def step(i):
+        update(mirrored, y[place, i], p[place, i])
+        return [i + 1]
+    tf.while_loop(lambda i: i < 3, step, [0])
+
+tf.function(lambda: strategy.run(steps), autograph=False)()
+for one, other in zip(mirrored, single):
+    np.testing.assert_allclose(one.result(), other.result(), rtol=1e-5, err_msg=one.name)
 """
 
 
 def test_replicas_add_up_in_a_loop() -> None:
     # In a process of its own: TensorFlow fixes its devices when it starts.
     result = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, check=False)
-    assert result.stdout.split() == ["0.5", "24.0", "0.0", "0.0"], result.stderr
+    assert (result.stdout.split(), result.returncode) == (["0.5", "24.0", "0.0", "0.0"], 0), result.stderr
 
 
 MISTAKES = [

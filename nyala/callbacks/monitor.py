@@ -175,6 +175,9 @@ class ReduceLROnPlateau(MonitorCallback):
         return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        rate = getattr(self.model.optimizer, "learning_rate", None)  # a MultiOptimizer has none of its own
+        if logs is not None and rate is not None:
+            logs["learning_rate"] = float(rate)  # type: ignore[index]
         value = self.get_monitor_value(logs)
         if value is None:
             return

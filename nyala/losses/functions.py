@@ -15,8 +15,11 @@ from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor
-from nyala.losses.common import EPSILON, as_float, demand_equal_shapes, loss, widen
+from nyala.losses.common import EPSILON, demand_equal_shapes, loss, widen
 from nyala.ops.crossentropy import class_axis, class_numbers, shares
+from nyala.ops.rules import as_float
+
+TINY = 1e-30  # a number beside which nothing shows
 
 # ---- What several losses share ----
 
@@ -364,6 +367,7 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
     y_pred = as_float(y_pred)
     y_true = class_numbers(y_true, y_pred, "categorical_generalized_cross_entropy")
     p = tf.gather(widen(y_pred), y_true, axis=-1, batch_dims=y_true.shape.rank)
+    p = tf.maximum(p, TINY)  # the derivative is infinite at 0
     return tf.cast((1.0 - tf.pow(p, q)) / q, y_pred.dtype)
 
 

@@ -13,7 +13,7 @@ from nyala.core.engine import tf
 from nyala.core.graph import FunctionCall, any_symbolic
 from nyala.core.tensor import DTypeLike, Tensor
 from nyala.core.tracking import auto_name
-from nyala.losses.common import same_rank, widen
+from nyala.losses.common import in_dtype, leaves_of_same_rank, same_rank, widen
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -69,7 +69,7 @@ class Loss(Configurable):
         return tensor.as_tensor(y, None if whole else self.dtype)
 
     def _prediction(self, y: Any) -> Any:
-        return tensor.as_tensor(y, self.dtype)
+        return in_dtype(y, self.dtype)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
@@ -100,11 +100,7 @@ class LossFunctionWrapper(Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """`fn` of targets and predictions, where `(n,)` and `(n, 1)` are brought to one rank."""
-        if tree.same_structure(y_true, y_pred):
-            pairs = zip(tree.flatten(y_true), tree.flatten(y_pred), strict=True)
-            aligned = [same_rank(t, p) if None not in (t.shape.rank, p.shape.rank) else (t, p) for t, p in pairs]
-            y_true = tree.pack_sequence_as(y_true, [t for t, _ in aligned])
-            y_pred = tree.pack_sequence_as(y_pred, [p for _, p in aligned])
+        y_true, y_pred = leaves_of_same_rank(y_true, y_pred)
         return self.fn(y_true, y_pred, **{name: getattr(self, name) for name in self.parameters})
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from nyala import ops
 from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import DTypeLike, Tensor
-from nyala.losses.common import align, as_float, widen
+from nyala.losses.common import align
 from nyala.metrics.reduction import MeanMetricWrapper, functions
 from nyala.ops.crossentropy import class_numbers
+from nyala.ops.rules import as_float
 
 
 @op
@@ -103,10 +105,7 @@ def sparse_top_k_categorical_accuracy(
     if from_sorted_ids:
         found = tf.reduce_any(tf.equal(y_true[..., None], tf.cast(y_pred[..., :k], "int64")), axis=-1)
         return tf.cast(found, tensor.floatx())
-    scores = tf.cast(widen(as_float(y_pred)), "float32")
-    rows = tf.reshape(scores, [-1, tf.shape(scores)[-1]])
-    found = tf.math.in_top_k(tf.reshape(y_true, [-1]), rows, k)
-    return tf.cast(tf.reshape(found, tf.shape(y_true)), tensor.floatx())
+    return tf.cast(ops.in_top_k(y_true, y_pred, k), tensor.floatx())
 
 
 class Accuracy(MeanMetricWrapper):

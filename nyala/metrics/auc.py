@@ -10,8 +10,9 @@ import numpy as np
 from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.tensor import DTypeLike, Tensor
-from nyala.losses.common import EPSILON, as_float
+from nyala.losses.common import EPSILON
 from nyala.metrics.confusion import Counting, Counts, checked_thresholds, evenly_spaced, ratio
+from nyala.ops.rules import as_float
 
 CURVES = ("ROC", "PR", "PRGAIN")
 METHODS = ("interpolation", "minoring", "majoring")
@@ -47,16 +48,16 @@ class AUC(Counting):
         label_weights: Any = None,
         from_logits: bool = False,
     ) -> None:
-        super().__init__(name, dtype, [], thresholds)
+        super().__init__(name, dtype, thresholds)
         self.curve = choice("curve", str(curve).upper(), CURVES)
         self.summation_method = choice("summation_method", str(summation_method).lower(), METHODS)
         if thresholds is None:
             if num_thresholds <= 1:
                 raise ValueError(f"`num_thresholds` must be an integer above 1, but got {num_thresholds}.")
-            self.thresholds = evenly_spaced(num_thresholds, EPSILON)
+            self._thresholds = evenly_spaced(num_thresholds, EPSILON)
         else:
             inner = sorted(checked_thresholds(thresholds, 0.5, self))
-            self.thresholds = [0.0 - EPSILON, *inner, 1.0 + EPSILON]
+            self._thresholds = [0.0 - EPSILON, *inner, 1.0 + EPSILON]
         if num_labels and not multi_label:
             raise ValueError(f"`num_labels` is for multi_label=True only, but got num_labels={num_labels}.")
         self.num_thresholds = len(self.thresholds)

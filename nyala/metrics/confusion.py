@@ -11,10 +11,11 @@ from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.tensor import DTypeLike, Tensor
 from nyala.core.variable import Variable
-from nyala.losses.common import align, as_float, widen
+from nyala.losses.common import align, widen
 from nyala.losses.loss import fit
 from nyala.metrics.metric import Metric
 from nyala.metrics.reduction import masked
+from nyala.ops.rules import as_float
 
 FEW = 4  # up to so many thresholds are compared one by one; for more, a histogram takes less time and memory
 
@@ -117,12 +118,17 @@ def evenly_spaced(num_thresholds: int, margin: float = 0.0) -> list[float]:
 class Counting(Metric):
     """The base of metrics that add up counts: `counters` says which kinds of decisions go to which variables."""
 
-    def __init__(
-        self, name: str | None, dtype: DTypeLike, thresholds: list[float], given: Any = None, **options: Any
-    ) -> None:
+    _thresholds: list[float]  # which a subclass sets
+
+    def __init__(self, name: str | None, dtype: DTypeLike, given: Any = None, **options: Any) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.thresholds, self.init_thresholds, self.options = thresholds, given, options
+        self.init_thresholds, self.options = given, options
         self.counters: dict[str, Any] = {}
+
+    @property
+    def thresholds(self) -> list[float]:
+        """The numbers with which predictions are compared."""
+        return self._thresholds
 
     def count_into(self, shape: Sequence[int], **names: str) -> None:
         """Make a variable for each kind of decision: kind=name."""
@@ -152,8 +158,8 @@ class ConditionCount(Counting):
     accumulator: Variable
 
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: DTypeLike = None) -> None:
-        super().__init__(name, dtype, [], thresholds)
-        self.thresholds = checked_thresholds(thresholds, 0.5, self)
+        super().__init__(name, dtype, thresholds)
+        self._thresholds = checked_thresholds(thresholds, 0.5, self)
         self.count_into((len(self.thresholds),), **{self.condition: "accumulator"})
 
     def result(self) -> Tensor:
@@ -232,9 +238,9 @@ class Precision(Counting):
         name: str | None = None,
         dtype: DTypeLike = None,
     ) -> None:
-        super().__init__(name, dtype, [], thresholds, top_k=top_k, class_id=class_id)
+        super().__init__(name, dtype, thresholds, top_k=top_k, class_id=class_id)
         self.top_k, self.class_id = top_k, class_id
-        self.thresholds = checked_thresholds(thresholds, 0.5 if top_k is None else -float("inf"), self)
+        self._thresholds = checked_thresholds(thresholds, 0.5 if top_k is None else -float("inf"), self)
         kinds = ("true_positives", self.wrong)
         self.count_into((len(self.thresholds),), **dict(zip(kinds, kinds, strict=True)))
 
@@ -270,7 +276,8 @@ class TradeOff(Counting):
             raise ValueError(f"`{what}` must be a number from 0 to 1, but got {value}.")
         if num_thresholds <= 0:
             raise ValueError(f"`num_thresholds` must be a positive integer, but got {num_thresholds}.")
-        super().__init__(name, dtype, evenly_spaced(num_thresholds), class_id=class_id)
+        super().__init__(name, dtype, class_id=class_id)
+        self._thresholds = evenly_spaced(num_thresholds)
         self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         self.count_into((len(self.thresholds),), **{kind: kind for kind in Counts._fields})
 

@@ -9,17 +9,18 @@ from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import DTypeLike, Tensor
-from nyala.losses.common import align, as_float, widen
+from nyala.losses.common import align, widen_prediction
 from nyala.losses.loss import fit
 from nyala.metrics.metric import Metric
 from nyala.metrics.reduction import MeanMetricWrapper, functions, masked
+from nyala.ops.rules import as_float
 
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 
 def centered(y_true: Any, y_pred: Any, axis: Any, name: str) -> tuple[Any, Any, Any, Any]:
     """Targets and predictions without their means along `axis`, and the means."""
-    y_true, y_pred = (widen(y) for y in align(y_true, as_float(y_pred), name))
+    y_true, y_pred = align(y_true, widen_prediction(as_float(y_pred)), name)
     means = [tf.reduce_mean(y, axis=axis, keepdims=True) for y in (y_true, y_pred)]
     return y_true - means[0], y_pred - means[1], *means
 
@@ -129,7 +130,7 @@ class R2Score(Metric):
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
         weight = masked(sample_weight, getattr(y_pred, "_keras_mask", None), self)
-        y_true, y_pred = align(y_true, as_float(y_pred), self.name)
+        y_true, y_pred = align(y_true, widen_prediction(as_float(y_pred)), self.name)
         if y_pred.shape.rank != 2:
             raise ValueError(f"`{self.name}` expected shapes (batch, columns), but got {tuple(y_pred.shape)} twice.")
         if not self.built:

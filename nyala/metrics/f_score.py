@@ -7,10 +7,11 @@ from typing import Any
 from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.tensor import DTypeLike, Tensor
-from nyala.losses.common import align, as_float
+from nyala.losses.common import align
 from nyala.losses.loss import fit
 from nyala.metrics.metric import Metric
 from nyala.metrics.reduction import masked
+from nyala.ops.rules import as_float
 
 AVERAGES = (None, "micro", "macro", "weighted")
 

@@ -8,9 +8,10 @@ from typing import Any
 from nyala.core import config, tensor
 from nyala.core.engine import tf
 from nyala.core.tensor import DTypeLike, Tensor
-from nyala.losses.common import same_rank
-from nyala.losses.loss import fit
+from nyala.losses.common import leaves_of_same_rank, same_rank, widen_prediction
+from nyala.losses.loss import convert, fit
 from nyala.metrics.metric import Metric
+from nyala.ops.rules import tensor as as_any_tensor
 
 # What the `fn` of a `MeanMetricWrapper` in a file can name besides losses; `config.metrics` has classes of these names.
 functions = config.Table("metric function", "keras.metrics.functions")
@@ -112,6 +113,7 @@ class MeanMetricWrapper(Mean):
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
         mask = getattr(y_pred, "_keras_mask", None)
+        y_true, y_pred = leaves_of_same_rank(convert(as_any_tensor, y_true), convert(widen_prediction, y_pred))
         values = self.fn(y_true, y_pred, **{name: getattr(self, name) for name in self.parameters})
         super().update_state(values, masked(sample_weight, mask, self))
 

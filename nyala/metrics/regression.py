@@ -6,8 +6,9 @@ from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.tensor import DTypeLike, Tensor
 from nyala.losses import functions
-from nyala.losses.common import align, as_float
+from nyala.losses.common import align, widen_prediction
 from nyala.metrics.reduction import Mean, MeanMetricWrapper, masked
+from nyala.ops.rules import as_float
 
 
 class MeanSquaredError(MeanMetricWrapper):
@@ -77,7 +78,7 @@ class RootMeanSquaredError(Mean):
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
         weight = masked(sample_weight, getattr(y_pred, "_keras_mask", None), self)
-        y_true, y_pred = align(y_true, as_float(y_pred), "root_mean_squared_error")
+        y_true, y_pred = align(y_true, widen_prediction(as_float(y_pred)), "root_mean_squared_error")
         super().update_state(tf.math.squared_difference(y_true, y_pred), weight)
 
     def result(self) -> Tensor:

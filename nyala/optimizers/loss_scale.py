@@ -59,6 +59,10 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.learning_rate = value
 
     @property
+    def times_replaced(self) -> int:
+        return self.inner_optimizer.times_replaced
+
+    @property
     def iterations(self) -> Any:
         """How often the inner optimizer updated the variables."""
         return self.inner_optimizer.iterations

@@ -19,7 +19,8 @@ class OptimizerMap(Configurable, MutableMapping[Key, Optimizer]):
     """Which optimizer serves which variables; those that no key claims go to `default_optimizer`.
 
     A key is a regular expression that must match the whole path of a variable (`"encoder/.*"`), a layer, which stands
-    for all its variables, or a function from a path to whether it claims it. A key equal to the path goes first.
+    for all its variables, or a function from a path to whether it claims it. A key equal to the path goes first. A
+    path starts with the model's name only until the model is saved and loaded, so begin a key with `.*`.
     Raises TypeError where something is no optimizer, and ValueError where a key is set twice or two keys claim a path.
 
     Example:
@@ -76,7 +77,7 @@ class OptimizerMap(Configurable, MutableMapping[Key, Optimizer]):
 
     def get_config(self) -> dict[str, Any]:
         """The default and the map as plain data; with functions among the keys, the map as pairs."""
-        keys = [f"{re.escape(key.path)}/.*" if is_layer(key) else key for key in self._map]
+        keys = [pattern_of(key) if is_layer(key) else key for key in self._map]
         values = [config.serialize(optimizer) for optimizer in self._map.values()]
         if all(isinstance(key, str) for key in keys):
             chosen: Any = dict(zip(keys, values, strict=True))
@@ -99,7 +100,20 @@ def claims_path(key: Key, path: str) -> bool:
     """Whether the variable at `path` is one that `key` stands for."""
     if isinstance(key, str):
         return re.fullmatch(key, path) is not None
-    return path.startswith(f"{key.path}/") if is_layer(key) else bool(key(path))
+    return path in map(path_of, key.variables) if is_layer(key) else bool(key(path))
+
+
+def pattern_of(layer: Any) -> str:
+    """The regular expression for the paths of a layer's variables.
+
+    What stands before the layer's name is optional in it: a model's name does once the model was read from a file.
+    """
+    paths = [path_of(variable) for variable in layer.variables] or [f"{layer.path}/"]
+    head = paths[0][: paths[0].rfind(f"{layer.name}/")]
+    if not all(path.startswith(f"{head}{layer.name}/") for path in paths):
+        return "|".join(map(re.escape, paths))
+    outer = "".join(f"({re.escape(name)}/)?" for name in head.split("/") if name)
+    return f"{outer}{re.escape(layer.name)}/.*"
 
 
 def describe(key: Key) -> str:
@@ -110,8 +124,8 @@ def describe(key: Key) -> str:
 class MultiOptimizer(Optimizer):
     """Several optimizers in one model, each with its own learning rate or schedule and options.
 
-    `optimizer_map` says which variables belong to which. Only the loss scale is common. Files hold the variables of
-    the map's optimizers in their order, then those of the default one.
+    `optimizer_map` says which variables belong to which. `optimizers` are those of the map in its order, then the
+    default one; so files hold their variables. Only the loss scale is common.
 
     Example:
         >>> import nyala
@@ -122,22 +136,28 @@ class MultiOptimizer(Optimizer):
         [0.5]
     """
 
+    untracked = frozenset({"optimizer_map"})  # files find the optimizers under `optimizers`
+
     def __init__(
         self, optimizer_map: OptimizerMap, loss_scale_factor: float | None = None, name: str | None = None
     ) -> None:
         if not isinstance(optimizer_map, OptimizerMap):
             raise TypeError(f"MultiOptimizer takes an OptimizerMap, but got {optimizer_map!r}.")
+        everything = [*optimizer_map.values(), optimizer_map.default_optimizer]
+        self.optimizers = list({id(optimizer): optimizer for optimizer in everything}.values())
         super().__init__(learning_rate=0.0, loss_scale_factor=loss_scale_factor, name=name)
         self.optimizer_map = optimizer_map
-        everything = [*optimizer_map.values(), optimizer_map.default_optimizer]
-        self._optimizers = list({id(optimizer): optimizer for optimizer in everything}.values())
-        for optimizer in self._optimizers:
-            optimizer.loss_scale_factor = loss_scale_factor  # the loss can be scaled in one way only
 
     @property
-    def optimizers(self) -> list[Optimizer]:
-        """The optimizers of the map in its order, then the default one."""
-        return self._optimizers[:]
+    def loss_scale_factor(self) -> float | None:
+        """By what the loss is multiplied, for all optimizers alike: it can be scaled in one way only."""
+        return self._loss_scale_factor
+
+    @loss_scale_factor.setter
+    def loss_scale_factor(self, value: float | None) -> None:
+        self._loss_scale_factor = value
+        for optimizer in self.optimizers:
+            optimizer.loss_scale_factor = value
 
     @property
     def learning_rate(self) -> Any:
@@ -149,9 +169,13 @@ class MultiOptimizer(Optimizer):
         raise AttributeError(f"`{self.name}` has several learning rates; set those of its `optimizers`.")
 
     @property
+    def times_replaced(self) -> int:
+        return sum(optimizer.times_replaced for optimizer in self.optimizers)
+
+    @property
     def variables(self) -> list[Any]:
         """Its own variables, then those of each optimizer."""
-        return self._variables + [variable for optimizer in self._optimizers for variable in optimizer.variables]
+        return self._variables + [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     def create_slots(self, variables: list[Any]) -> None:
         for key in self.optimizer_map:
@@ -159,15 +183,16 @@ class MultiOptimizer(Optimizer):
                 paths = ", ".join(path_of(variable) for variable in variables[:3])
                 message = f"The key {describe(key)} of `{self.name}` claims no variable; paths are {paths}, …"
                 warnings.warn(message, stacklevel=3)
+        self._optimizer_of = {id(variable): self.optimizer_map[path_of(variable)] for variable in variables}
         for optimizer, mine in self._shares(variables):
             optimizer.build(mine)
 
     def _shares(self, variables: Sequence[Any]) -> list[tuple[Optimizer, list[Any]]]:
         """Each optimizer with its share of the variables."""
-        shares: dict[int, list[Any]] = {id(optimizer): [] for optimizer in self._optimizers}
+        shares: dict[int, list[Any]] = {id(optimizer): [] for optimizer in self.optimizers}
         for variable in variables:
-            shares[id(self.optimizer_map[path_of(variable)])].append(variable)
-        return [(optimizer, shares[id(optimizer)]) for optimizer in self._optimizers]
+            shares[id(self._optimizer_of[id(variable)])].append(variable)
+        return [(optimizer, shares[id(optimizer)]) for optimizer in self.optimizers]
 
     def _apply(self, gradients: list[Any], variables: list[Any]) -> None:
         gradient_of = {id(variable): gradient for variable, gradient in zip(variables, gradients, strict=True)}
@@ -179,7 +204,7 @@ class MultiOptimizer(Optimizer):
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        for optimizer in self._optimizers:
+        for optimizer in self.optimizers:
             optimizer.exclude_from_weight_decay(var_list, var_names)
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:

@@ -36,7 +36,7 @@ from nyala.optimizers.gradients import (
     without_missing,
     write,
 )
-from nyala.optimizers.schedules import LearningRateSchedule
+from nyala.optimizers.schedules import LearningRateSchedule, Scaled
 
 # ---- How an update is computed ----
 
@@ -104,7 +104,8 @@ class Optimizer(Configurable):
     - `use_ema`: average the weights, `a ← ema_momentum · a + (1 - ema_momentum) · w`; every
       `ema_overwrite_frequency` steps, or at the end of training, the weights become their averages.
     - `loss_scale_factor`: multiply the loss and divide the gradients by it.
-    - `gradient_accumulation_steps`: update once in so many steps, with the mean of their gradients.
+    - `gradient_accumulation_steps`: update once in so many steps, with the mean of their gradients: what one batch of
+      all their rows gives, where batches are equally large; but BatchNormalization sees each small batch by itself.
 
     Raises ValueError for options that contradict each other or lie outside their range.
 
@@ -150,6 +151,7 @@ class Optimizer(Configurable):
         self._undecayed: tuple[frozenset[int], tuple[str, ...]] = (frozenset(), ())
         self._iterations = self.add_variable((), dtype="int64", name="iteration")
         self._learning_rate = self._make_learning_rate(learning_rate)
+        self._times_replaced = 0
 
     def _check_options(self) -> None:
         clips = {name: getattr(self, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
@@ -167,8 +169,10 @@ class Optimizer(Configurable):
     # ---- The learning rate and the count of steps ----
 
     def _make_learning_rate(self, learning_rate: Any) -> Any:
-        """A number becomes a variable that can be set; a schedule or function stays as it is."""
-        if isinstance(learning_rate, LearningRateSchedule) or callable(learning_rate):
+        """A number becomes a variable that can be set, a schedule one that can be scaled; a function stays as it is."""
+        if isinstance(learning_rate, LearningRateSchedule):
+            return learning_rate if isinstance(learning_rate, Scaled) else Scaled(learning_rate)
+        if callable(learning_rate):
             return learning_rate
         if isinstance(learning_rate, (str, bytes)) or getattr(learning_rate, "shape", ()) != ():
             learning_rate = None
@@ -183,24 +187,35 @@ class Optimizer(Configurable):
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate: a variable that can be set, or what the schedule says for the present step."""
-        if isinstance(self._learning_rate, LearningRateSchedule):
+        """The learning rate: a variable that can be set, or what the schedule says for the present step.
+
+        A number set while a schedule is in use scales it, so that the present rate is that number.
+        """
+        if isinstance(self._learning_rate, Scaled):
             return self._learning_rate(self._iterations)
         return self._learning_rate() if callable(self._learning_rate) else self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        replaced = self._learning_rate
+        present = self._learning_rate
         if isinstance(value, LearningRateSchedule) or callable(value):
-            self._learning_rate = value
-            self._variables = [variable for variable in self._variables if variable is not replaced]
-        elif isinstance(replaced, Variable):
-            replaced.assign(value)
+            self._learning_rate = self._make_learning_rate(value)
+            self._variables = [variable for variable in self._variables if variable is not present]
+            self._times_replaced += 1
+        elif isinstance(present, Variable):
+            present.assign(value)
+        elif isinstance(present, Scaled):
+            present.reach(float(value), self._iterations)
         else:
             raise TypeError(
-                f"The learning rate of `{self.name}` follows {type(replaced).__name__}, so it cannot be set to a "
-                "number. Make the optimizer with a number as learning_rate, or set another schedule."
+                f"The learning rate of `{self.name}` is what {present!r} returns, so it cannot be set to a number. "
+                "Make the optimizer with a number as learning_rate, or set a schedule."
             )
+
+    @property
+    def times_replaced(self) -> int:
+        """How often another schedule or function took the place of the learning rate, which traced steps hold."""
+        return self._times_replaced
 
     def _current_learning_rate(self) -> Any:
         rate = self.learning_rate
@@ -468,7 +483,7 @@ class Optimizer(Configurable):
         if value > 0:
             return [on_values(lambda values: tf.clip_by_value(values, -value, value), g) for g in gradients]
         if global_norm > 0:
-            return tf.clip_by_global_norm(gradients, global_norm)[0]
+            return [dense(gradient) for gradient in tf.clip_by_global_norm(gradients, global_norm)[0]]
         return gradients
 
     def exclude_from_weight_decay(
@@ -547,6 +562,8 @@ class Optimizer(Configurable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain data; the learning rate as it is now."""
         rate = self._learning_rate
+        if isinstance(rate, Scaled) and rate.factor == 1.0:
+            rate = rate.schedule
         settings = {name: getattr(self, name) for name in SHARED[1:]}
         settings["learning_rate"] = float(rate.numpy()) if isinstance(rate, Variable) else rate
         own = {name: value for name, value in self.constructor_arguments().items() if name not in settings}

@@ -46,6 +46,48 @@ class LearningRateSchedule(Configurable):
         )
 
 
+class Scaled(LearningRateSchedule):
+    """A schedule times a factor: optimizers hold schedules so, and set the factor when they are given a number.
+
+    Hence `ReduceLROnPlateau` and `LearningRateScheduler` work on a schedule too: it goes on, lower or higher.
+
+    Example:
+        >>> import nyala
+        >>> optimizer = nyala.optimizers.SGD(nyala.optimizers.schedules.ExponentialDecay(1.0, 10, 0.5))
+        >>> optimizer.learning_rate, w = 0.25, nyala.Variable([1.0])
+        >>> for _ in range(10):
+        ...     optimizer.apply([[1.0]], [w])
+        >>> float(optimizer.learning_rate)
+        0.125
+    """
+
+    def __init__(self, schedule: LearningRateSchedule, factor: float = 1.0) -> None:
+        self.schedule = schedule
+        self._factor = tf.Variable(factor, trainable=False, dtype=tensor.floatx())
+
+    @property
+    def factor(self) -> float:
+        """By what the schedule's rates are multiplied."""
+        return float(self._factor.numpy())
+
+    @factor.setter
+    def factor(self, value: float) -> None:
+        self._factor.assign(value)
+
+    def reach(self, rate: float, step: Any) -> None:
+        """Choose the factor that makes the learning rate of `step` be `rate`; a ValueError where it can be 0 only."""
+        unscaled = float(self.schedule(step))
+        if unscaled == 0.0:
+            raise ValueError(
+                f"The learning rate cannot be set to {rate!r}: {type(self.schedule).__name__} gives 0 from step "
+                f"{int(step)} on, whatever it is multiplied by. Set another schedule instead."
+            )
+        self._factor.assign(rate / unscaled)
+
+    def __call__(self, step: Any) -> Any:
+        return tensor.as_tensor(self.schedule(step), self._factor.dtype) * self._factor
+
+
 def positive(schedule: LearningRateSchedule, name: str, value: float) -> float:
     """`value`, after a check that it is greater than zero."""
     if value <= 0:
@@ -298,5 +340,6 @@ for _schedule in (
     InverseTimeDecay,
     PiecewiseConstantDecay,
     PolynomialDecay,
+    Scaled,
 ):
     config.schedules.add(_schedule)

@@ -61,14 +61,43 @@ def _close(key: str, known: list[str]) -> str:
     return hint if "Did you mean" in hint else ""
 
 
-def check_shapes(y_true: Any, y_pred: Any, what: str, name: str) -> None:
-    """Refuse targets that would be broadcast against the outputs in silence."""
-    true, pred = tensor.static_shape(y_true), tensor.static_shape(y_pred)
-    if len(true) == 1 and len(pred) == 2 and pred[1] not in (1, None) and "sparse" not in name:
-        raise ValueError(
-            f"{what} `{name}` got targets of shape {true} for outputs of shape {pred}; give each row {pred[1]} targets, "
-            "or use a sparse loss if they are class numbers."
-        )
+class ShapeCheck:
+    """Refuses targets that a function written by hand would broadcast against the outputs in silence; ours do so alone.
+
+    Targets with fewer axes than the outputs may be class numbers. Which they are to the function is tried in a scratch
+    graph with more rows than another axis is long: there nothing of unequal shape can be broadcast.
+    """
+
+    def __init__(self) -> None:
+        self.seen: set[Any] = set()
+
+    def __call__(self, function: Callable[[Any, Any], Any], y_true: Any, y_pred: Any, what: str, name: str) -> None:
+        true, pred = tensor.static_shape(y_true), tensor.static_shape(y_pred)
+        surplus = len(pred) - len(true)
+        if not true or surplus < 1 or (surplus == 1 and pred[-1] == 1):
+            return
+        key = (what, name, true[1:], pred[1:])
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        rows = max(size or 1 for size in pred[1:]) + 1
+        output = tf.TensorSpec([rows, *pred[1:]], y_pred.dtype)
+        if _works(function, tf.TensorSpec([rows, *true[1:]], y_true.dtype), output):
+            return
+        if _works(function, tf.TensorSpec(output.shape, y_true.dtype), output):
+            raise ValueError(
+                f"The {what} `{name}` got targets of shape {true} for outputs of shape {pred}, which it cannot compare; "
+                f"give each row {pred[-1]} targets, or a function that takes class numbers."
+            )
+
+
+def _works(function: Callable[[Any, Any], Any], *specs: Any) -> bool:
+    """Whether a function can be traced for tensors of those shapes."""
+    try:
+        tf.function(function, autograph=False).get_concrete_function(*specs)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        return False
+    return True
 
 
 class CompileLoss:
@@ -78,6 +107,7 @@ class CompileLoss:
         self.loss, self.loss_weights, self._make_mean = loss, loss_weights, make_mean
         self.losses: list[Any] | None = None  # one for each output, once outputs are known
         self.weights: list[Any] = []
+        self._check = ShapeCheck()
         self.trackers: list[Any] = []  # one for each output that has a loss, where there are several
         for item in _leaves(loss):
             _resolve_loss(item)
@@ -109,8 +139,9 @@ class CompileLoss:
         ):
             if loss is None or true is None:
                 continue
-            check_shapes(true, pred, "loss", _name_of(loss))
-            value = tf.cast(loss(true, pred, sample_weight=weight), "float32")
+            if not config.is_ours(getattr(loss, "fn", type(loss))):
+                self._check(loss, true, pred, "loss", _name_of(loss))
+            value = tensor.as_tensor(loss(true, pred, sample_weight=weight), tensor.floatx())
             if self.trackers:
                 self.trackers[place].update_state(value)  # every batch counts alike, as in the reference
             found.append(value * self.weights[place] if self.weights[place] != 1.0 else value)
@@ -177,6 +208,7 @@ class CompileMetrics:
     def __init__(self, metrics: Any, weighted_metrics: Any) -> None:
         self.given = {"metrics": metrics, "weighted_metrics": weighted_metrics}
         self.entries: list[tuple[str, Any, int, bool]] | None = None  # name, metric, output, weighted
+        self._check = ShapeCheck()
         for item in [*_leaves(metrics), *_leaves(weighted_metrics)]:
             if isinstance(item, str) and item not in _BY_TARGET:
                 config.metrics.find(item)
@@ -213,6 +245,9 @@ class CompileMetrics:
             if mask is not None and not weighted:
                 weight = tf.cast(mask, metric.dtype)
             if targets[place] is not None:
+                function = getattr(metric, "fn", None)
+                if function is not None and not config.is_ours(function):
+                    self._check(function, targets[place], predictions[place], "metric", metric.name)
                 metric.update_state(targets[place], predictions[place], sample_weight=weight)
 
     def result(self) -> dict[str, Any]:

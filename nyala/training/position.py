@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nyala.core.tracking import Trackable
+from nyala.optimizers.schedules import Scaled
 from nyala.random import global_generator
 
 PLAIN = (bool, int, float, str, type(None), np.ndarray, np.generic)
@@ -37,6 +38,7 @@ class Position:
             "done": self.done,
             "feed": self.feed.state(),
             "variables": [[v.path, v.numpy()] for v in self._variables()],
+            "schedules": [schedule.factor for schedule in _schedules(self.model.optimizer)],
             "random": {"python": random.getstate(), "numpy": np.random.get_state(legacy=True)},
             "callbacks": [[type(c).__name__, c.get_state()] for c in self.callbacks.callbacks],
         }
@@ -61,6 +63,8 @@ class Position:
         for callback, (_, state) in zip(self.callbacks.callbacks, facts["callbacks"]):
             callback.set_state(state)
         self.feed.resume(facts["feed"])
+        for schedule, factor in zip(_schedules(self.model.optimizer), facts["schedules"]):
+            schedule.factor = factor
         version, internal, gauss = facts["random"]["python"]
         random.setstate((version, tuple(internal), gauss))
         np.random.set_state(tuple(facts["random"]["numpy"]))
@@ -84,6 +88,13 @@ class Position:
         model = self.model
         found = [*model.variables, *model.optimizer.variables, *model.metrics_variables, global_generator().state]
         return list({id(variable): variable for variable in found}.values())
+
+
+def _schedules(optimizer: Any) -> list[Scaled]:
+    """The schedules of an optimizer and of those inside it: a number set as learning rate has scaled them."""
+    inner = [*getattr(optimizer, "optimizers", ()), *filter(None, [getattr(optimizer, "inner_optimizer", None)])]
+    own = getattr(optimizer, "_learning_rate", None)
+    return [own] * isinstance(own, Scaled) + [schedule for one in inner for schedule in _schedules(one)]
 
 
 def plain_state(thing: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
