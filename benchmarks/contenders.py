@@ -46,8 +46,11 @@ CONTENDERS = {
         keras_on("jax", "JAX"),
         keras_on("torch", "PyTorch"),
         Contender("tensorflow", "TensorFlow by hand", "tensorflow"),
+        Contender("torch", "PyTorch", "torch"),
     )
 }
+# A model for plain PyTorch is written row by row: only rows that have one name it.
+WITHOUT_PYTORCH = tuple(name for name in CONTENDERS if name != "torch")
 
 
 def gpu_count(engine: str) -> int:

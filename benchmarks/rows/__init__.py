@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.job import Row
-from benchmarks.rows import cnn, importing, mlp, ops, predict, recurrent
+from benchmarks.rows import cnn, importing, layers, mlp, ops, optimizers, predict, recurrent
 
-FAMILIES = (mlp, cnn, recurrent, predict, ops, importing)
+FAMILIES = (mlp, cnn, recurrent, layers, predict, ops, optimizers, importing)
 ROWS: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import WITHOUT_PYTORCH
 from benchmarks.fit import FitRow, initial_weights, numbered
 from benchmarks.job import Inputs, Job, Run, peak_mb
 from benchmarks.rows import mlp
@@ -32,7 +32,7 @@ class PredictRow:
     repeats: int = 5
     unit: str = "call"
     answer: str = "sum of outputs"
-    contenders: tuple[str, ...] = tuple(CONTENDERS)
+    contenders: tuple[str, ...] = WITHOUT_PYTORCH
 
     def inputs(self, generator: np.random.Generator) -> Inputs:
         x, _ = self.of.data(generator, self.rows)

@@ -1,10 +1,17 @@
 """Layers: one file per family."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 # The names of these fill the tables in which layers look up what a string or a config says.
 from nyala import activations, constraints, dtype_policies, initializers, ops, random, regularizers  # noqa: F401
+from nyala.core import config as _config
 from nyala.core.layer import InputSpec, Layer
 from nyala.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from nyala.layers.attention import AdditiveAttention, Attention, GroupQueryAttention, MultiHeadAttention
+from nyala.layers.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from nyala.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -122,6 +129,20 @@ MaxPool3D = MaxPooling3D
 SeparableConvolution1D = SeparableConv1D
 SeparableConvolution2D = SeparableConv2D
 
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """A layer as plain data: its class, its config and the shapes it was built for."""
+    return _config.serialize(layer)
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Make the layer that `serialize` described; a ValueError where that is no layer."""
+    layer = _config.deserialize(config, custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(f"`layers.deserialize` takes what `layers.serialize` gave for a layer, but got {config!r}.")
+    return layer
+
+
 __all__ = [
     "ELU",
     "GRU",
@@ -155,6 +176,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -242,9 +266,11 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]

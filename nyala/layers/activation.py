@@ -135,6 +135,9 @@ class PReLU(Layer):
     def call(self, inputs: Any) -> Any:
         return tf.nn.relu(inputs) - self.alpha.value * tf.nn.relu(-inputs)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
 
 class ELU(Layer):
     """`x` where it is positive, else `alpha · (exp(x) - 1)`. Source: Clevert et al., "Exponential linear units", 2015.

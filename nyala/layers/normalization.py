@@ -78,6 +78,9 @@ class _ScaledAndShifted(Layer):
             autocast=False,
         )
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
 
 # ---- Over the batch ----
 
@@ -423,6 +426,9 @@ class RMSNormalization(Layer):
         layout = [size if axis in self._axes else 1 for axis, size in enumerate(x.shape)]
         return ops.rms_normalization(x, tf.reshape(self.scale.value, layout), self._axes, self.epsilon)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
 
 class UnitNormalization(Layer):
     """Each row with Euclidean length 1 along `axis`: `x / sqrt(sum(x²))`, zero where x is.
@@ -488,13 +494,16 @@ class SpectralNormalization(Wrapper):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if training:
-            self._normalize()
+            vector, kernel = self.normalized_weights()
+            self.vector_u.assign(vector)
+            self.kernel.assign(kernel)
         return self.layer(inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)
 
-    def _normalize(self) -> None:
+    def normalized_weights(self) -> tuple[Any, Any]:
+        """What a training step sets: u after the power iterations, and the kernel divided by σ."""
         weights = tf.reshape(self.kernel.value, (-1, self.kernel.shape[-1]))
         u = self.vector_u.value
         for _ in range(self.power_iterations):
@@ -502,8 +511,7 @@ class SpectralNormalization(Wrapper):
             u = tf.math.l2_normalize(tf.matmul(v, weights))
         u, v = tf.stop_gradient(u), tf.stop_gradient(v)
         sigma = tf.matmul(tf.matmul(v, weights), u, transpose_b=True)
-        self.vector_u.assign(u)
-        self.kernel.assign(self.kernel.value / tf.squeeze(sigma))
+        return u, self.kernel.value / tf.squeeze(sigma)
 
 
 for _layer in (

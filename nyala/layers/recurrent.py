@@ -26,6 +26,7 @@ from nyala.layers.recurrent_cells import (
     output_size_of,
     pick,
 )
+from nyala.layers.recurrent_rules import is_for_xla, runs_on_gpu, uses_block_kernel, uses_fast_path, what_hinders_cudnn
 
 
 class RNN(Layer):
@@ -194,7 +195,9 @@ class RNN(Layer):
         eager = tf.executing_eagerly()
         if eager:
             if "_compiled" not in self.__dict__:
-                self.__dict__["_compiled"] = tf.function(self._whole, reduce_retracing=True, autograph=False)
+                # A partial, since TensorFlow counts (and complains of) traces by the code of a plain method: all layers'.
+                whole = functools.partial(self._whole)
+                self.__dict__["_compiled"] = tf.function(whole, reduce_retracing=True, autograph=False)
             function = self.__dict__["_compiled"]
         options = (self.return_sequences, self.go_backwards, self.unroll, self.zero_output_for_mask)
         key = (eager and not could_possibly_record(), self.compute_dtype, *options)
@@ -222,7 +225,7 @@ class RNN(Layer):
         batch = sequences.shape[0] if sequences.shape[0] is not None else tf.shape(sequences)[0]
         if initial_state is None and self.stateful:
             return tree.map_structure(self._kept_state(sequences), self.states)
-        zeros = self.get_initial_state(batch)
+        zeros = self._blank_states(sequences, batch)
         if initial_state is None:
             return zeros
         given, wanted = tree.flatten(initial_state), tree.flatten(zeros)
@@ -235,6 +238,10 @@ class RNN(Layer):
                 f"`{self.path}` expected initial states of shapes {shapes} but got {[tuple(x.shape) for x in given]}."
             )
         return tree.pack_sequence_as(zeros, [tf.cast(x, other.dtype) for x, other in zip(given, wanted)])
+
+    def _blank_states(self, sequences: Any, batch: Any) -> list[Any]:
+        """The states before the first time step of these sequences, whose number is `batch`."""
+        return self.get_initial_state(batch)
 
     def _kept_state(self, sequences: Any) -> Any:
         def value(state: Variable) -> Any:
@@ -282,31 +289,33 @@ def _time_first(x: Any) -> Any:
     return tf.transpose(x, (1, 0, *range(2, x.shape.rank)))
 
 
-def _of_cell(name: str) -> Any:
+def of_cell(name: str) -> Any:
+    """A property that hands the cell's attribute `name` on."""
     return property(lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`.")
 
 
-class _OneCell(RNN):
+class OneCell(RNN):
     """A layer around a cell of ours, with the cell's arguments as its own."""
+
+    cell_only: tuple[str, ...] = ("implementation",)  # keyword arguments of old that concern the cell alone
 
     def __init__(self, cell_class: type[GatedCell], arguments: dict[str, Any], kwargs: dict[str, Any]) -> None:
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
-        if "implementation" in kwargs:
-            shared["implementation"] = kwargs.pop("implementation")
+        shared |= {name: kwargs.pop(name) for name in self.cell_only if name in kwargs}
         cell = cell_class(**pick(cell_class, arguments), name=to_snake_case(cell_class.__name__), **shared)
-        options = {name: arguments[name] for name in _OPTIONS}
+        options = {name: arguments[name] for name in _OPTIONS if name in arguments}
         super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **options, **kwargs)
 
-    units, seed, use_bias, activation = map(_of_cell, ("units", "seed", "use_bias", "activation"))
-    dropout, recurrent_dropout = map(_of_cell, ("dropout", "recurrent_dropout"))
+    seed, use_bias, activation = map(of_cell, ("seed", "use_bias", "activation"))
+    dropout, recurrent_dropout = map(of_cell, ("dropout", "recurrent_dropout"))
     kernel_initializer, recurrent_initializer, bias_initializer = map(
-        _of_cell, ("kernel_initializer", "recurrent_initializer", "bias_initializer")
+        of_cell, ("kernel_initializer", "recurrent_initializer", "bias_initializer")
     )
     kernel_regularizer, recurrent_regularizer, bias_regularizer = map(
-        _of_cell, ("kernel_regularizer", "recurrent_regularizer", "bias_regularizer")
+        of_cell, ("kernel_regularizer", "recurrent_regularizer", "bias_regularizer")
     )
     kernel_constraint, recurrent_constraint, bias_constraint = map(
-        _of_cell, ("kernel_constraint", "recurrent_constraint", "bias_constraint")
+        of_cell, ("kernel_constraint", "recurrent_constraint", "bias_constraint")
     )
 
     def get_config(self) -> dict[str, Any]:
@@ -321,7 +330,7 @@ class _OneCell(RNN):
 _OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
 
-class SimpleRNN(_OneCell):
+class SimpleRNN(OneCell):
     """A fully connected RNN: `h_t = activation(x_t @ W + b + h_(t-1) @ R)`, W (D, U), R (U, U), b (U,).
 
     Shapes: (N, T, D) → (N, U), or (N, T, U) with `return_sequences`; with `return_state` the last h follows.
@@ -362,66 +371,70 @@ class SimpleRNN(_OneCell):
         super().__init__(SimpleRNNCell, locals(), kwargs)
         self.input_spec = [InputSpec(ndim=3)]
 
+    units = of_cell("units")
 
-class _Gated(_OneCell):
-    """LSTM and GRU: where the arguments allow, with the loop whose gradient is written by hand."""
 
-    recurrent_activation = _of_cell("recurrent_activation")
+class _Gated(OneCell):
+    """LSTM and GRU: where the arguments allow, by cuDNN on a GPU, else with the loop whose gradient is written by hand.
+
+    cuDNN's gradient has no gradient: for second derivatives on a GPU say use_cudnn=False.
+    """
+
+    units, recurrent_activation = map(of_cell, ("units", "recurrent_activation"))
     use_cudnn: Any
 
     def inner_loop(
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False, forward_only: bool = False
     ) -> Any:
-        if self.use_cudnn is True:
-            raise ValueError(f"`{self.path}` asks for cuDNN, which it cannot use here; say use_cudnn='auto'.")
+        hindrance = what_hinders_cudnn(self, sequences.shape, training, runs_on_gpu(), is_for_xla())
+        if self.use_cudnn is True and hindrance:
+            raise ValueError(
+                f"`{self.path}` asks for cuDNN, which it cannot use here: {hindrance}. Say use_cudnn='auto'."
+            )
         if not uses_fast_path(self, training):
             return super().inner_loop(sequences, initial_state, mask, training, forward_only)
         mask = None if mask is None else _time_first(mask)
         inputs = _time_first(sequences)
-        loop = self._block if uses_block_kernel(self, inputs, mask, forward_only) else self._fast_scan
-        every, *states = loop(inputs, initial_state, mask)
+        if not hindrance:
+            every, *states = self._cudnn_or_scan(inputs, initial_state, mask, forward_only)
+        else:
+            loop = self._block if uses_block_kernel(self, inputs, mask, forward_only) else self._fast_scan
+            every, *states = loop(inputs, initial_state, mask)
         last, outputs = states[0], every
         if mask is not None:
             outputs = recurrent_loops.outputs_under_mask(every, mask, self.zero_output_for_mask)
             last = outputs[-1]
         return last, _time_first(outputs) if self.return_sequences else None, states
 
+    def _cudnn_or_scan(self, inputs: Any, states: list[Any], mask: Any, forward_only: bool) -> tuple[Any, ...]:
+        """cuDNN, which knows masks at the end of rows only: for others, which turn up in the data, the loop."""
+        masked = inputs if self.cell.input_mask is None else inputs * self.cell.input_mask
+
+        def by_cudnn() -> tuple[Any, ...]:
+            return recurrent_loops.cudnn(self.cudnn_mode, masked, self._cudnn_params(), states, mask, not forward_only)
+
+        def by_loop() -> tuple[Any, ...]:  # whose gradient must find what it needs inside this branch: hence the copies
+            return self._fast_scan(*tree.map_structure(tf.identity, (inputs, states, mask)))
+
+        return by_cudnn() if mask is None else tf.cond(recurrent_loops.only_right_padded(mask), by_cudnn, by_loop)
+
+    def _kernels(self) -> tuple[Any, Any]:
+        """The kernel (D, gates·U) and the recurrent kernel (U, gates·U), as tensors."""
+        return tf.convert_to_tensor(self.cell.kernel.value), tf.convert_to_tensor(self.cell.recurrent_kernel.value)
+
+    def _no_bias(self) -> Any:
+        return tf.zeros(self.cell.recurrent_kernel.shape[1:], self.compute_dtype)
+
+    cudnn_mode = ""
+
+    def _cudnn_params(self) -> Any:
+        raise TypeError(f"{type(self).__name__} has no layout of its weights for cuDNN.")
+
     def _fast_scan(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
         raise TypeError(f"{type(self).__name__} has no fast loop.")
 
     def _block(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
         raise TypeError(f"{type(self).__name__} has no kernel for whole sequences.")
-
-
-def uses_fast_path(layer: Any, training: bool) -> bool:
-    """Whether an LSTM or GRU can take the loop with the hand-written gradient.
-
-    It needs tanh and sigmoid, no dropout of the states (in training), no unrolling, and a GRU that resets after.
-    """
-    cell = layer.cell
-    return (
-        type(cell) in (LSTMCell, GRUCell)
-        and cell.activation is config.activations.find("tanh")
-        and cell.recurrent_activation is config.activations.find("sigmoid")
-        and not (training and cell.recurrent_dropout)
-        and not layer.unroll
-        and getattr(cell, "reset_after", True)
-    )
-
-
-def uses_block_kernel(layer: Any, inputs: Any, mask: Any, forward_only: bool) -> bool:
-    """Whether an LSTM on the fast path can take TensorFlow's kernel for whole sequences, given inputs (T, N, D).
-
-    The kernel is for float32 and for batches that are known not to be empty; it knows no mask, no XLA and no second derivative.
-    """
-    return (
-        isinstance(layer.cell, LSTMCell)
-        and forward_only
-        and mask is None
-        and layer.cell.input_mask is None
-        and inputs.dtype == tf.float32
-        and all(inputs.shape[:2])
-    )
 
 
 class LSTM(_Gated):
@@ -469,19 +482,26 @@ class LSTM(_Gated):
         super().__init__(LSTMCell, locals(), kwargs)
         self.use_cudnn = one_of(self, "use_cudnn", use_cudnn, ("auto", True, False))
 
-    unit_forget_bias = _of_cell("unit_forget_bias")
+    unit_forget_bias = of_cell("unit_forget_bias")
 
     def _fast_scan(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
         h, c = states
-        kernel = tf.convert_to_tensor(self.cell.recurrent_kernel.value)
-        return recurrent_loops.lstm_scan(self.cell.project(inputs), kernel, h, c, mask)
+        return recurrent_loops.lstm_scan(self.cell.project(inputs), self._kernels()[1], h, c, mask)
+
+    cudnn_mode = "lstm"
+
+    def _cudnn_params(self) -> Any:
+        kernel, recurrent = self._kernels()
+        bias = self._bias()
+        return recurrent_loops.cudnn_params(kernel, recurrent, (bias, tf.zeros_like(bias)), order=(0, 1, 2, 3))
 
     def _block(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
         h, c = states
-        cell = self.cell
-        kernel, recurrent = [tf.convert_to_tensor(w.value) for w in (cell.kernel, cell.recurrent_kernel)]
-        bias = tf.zeros(kernel.shape[1:]) if cell.bias is None else tf.convert_to_tensor(cell.bias.value)
-        return recurrent_loops.lstm_block(inputs, kernel, recurrent, bias, h, c)
+        return recurrent_loops.lstm_block(inputs, *self._kernels(), self._bias(), h, c)
+
+    def _bias(self) -> Any:
+        bias = self.cell.bias
+        return self._no_bias() if bias is None else tf.convert_to_tensor(bias.value)
 
 
 class GRU(_Gated):
@@ -529,13 +549,18 @@ class GRU(_Gated):
         super().__init__(GRUCell, locals(), kwargs)
         self.use_cudnn = one_of(self, "use_cudnn", use_cudnn, ("auto", True, False))
 
-    reset_after = _of_cell("reset_after")
+    reset_after = of_cell("reset_after")
 
     def _fast_scan(self, inputs: Any, states: list[Any], mask: Any) -> tuple[Any, ...]:
-        kernel = tf.convert_to_tensor(self.cell.recurrent_kernel.value)
         _, bias = self.cell.biases()
-        bias = tf.zeros(kernel.shape[1:], kernel.dtype) if bias is None else bias
-        return recurrent_loops.gru_scan(self.cell.project(inputs), kernel, bias, states[0], mask)
+        bias = self._no_bias() if bias is None else bias
+        return recurrent_loops.gru_scan(self.cell.project(inputs), self._kernels()[1], bias, states[0], mask)
+
+    cudnn_mode = "gru"
+
+    def _cudnn_params(self) -> Any:
+        biases = [self._no_bias() if bias is None else bias for bias in self.cell.biases()]
+        return recurrent_loops.cudnn_params(*self._kernels(), biases, order=(1, 0, 2))
 
 
 config.layers.add(RNN)

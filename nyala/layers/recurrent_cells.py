@@ -97,6 +97,8 @@ class GatedCell(DropoutCell):
 
     gates = 1  # how many products of width U are computed at once
     state_count = 1
+    width_argument = "units"  # the constructor argument that says U
+    axis = -1  # of U in the states, and of the gates in their products
     draws_first = False  # whether the generator of dropout masks is made before the initializers
 
     units: int
@@ -108,7 +110,8 @@ class GatedCell(DropoutCell):
     def __init__(self, arguments: Mapping[str, Any], **kwargs: Any) -> None:
         implementation = kwargs.pop("implementation", 2)
         super().__init__(**kwargs)
-        self.units = positive_integer(self, "units", arguments["units"])
+        width = positive_integer(self, self.width_argument, arguments[self.width_argument])
+        setattr(self, self.width_argument, width)
         self.use_bias = arguments["use_bias"]
         for name in ("activation", "recurrent_activation"):
             setattr(self, name, config.activations.get(arguments.get(name) or "linear"))
@@ -124,23 +127,31 @@ class GatedCell(DropoutCell):
         self.implementation = 1 if self.recurrent_dropout else implementation
         if self.gates > 1 and self.implementation == 1:
             self.mask_count = self.gates
-        self.state_size: Any = [self.units] * self.state_count if self.state_count > 1 else self.units
-        self.output_size = self.units
+        self.state_size: Any = [width] * self.state_count if self.state_count > 1 else width
+        self.output_size = width
 
     def build(self, input_shape: Any) -> None:
-        width = self.gates * self.units
-        self.kernel = add_part(self, "kernel", "kernel", (input_shape[-1], width))
-        self.recurrent_kernel = add_part(self, "recurrent_kernel", "recurrent", (self.units, width))
+        self.build_weights((input_shape[-1],), (self.output_size,))
+
+    def build_weights(self, kernel_shape: tuple[Any, ...], recurrent_shape: tuple[int, ...]) -> None:
+        """Make the weights; the shapes lack the last axis, that of the gates."""
+        width = self.gates * self.output_size
+        self.kernel = add_part(self, "kernel", "kernel", (*kernel_shape, width))
+        self.recurrent_kernel = add_part(self, "recurrent_kernel", "recurrent", (*recurrent_shape, width))
         self.bias = add_part(self, "bias", "bias", self.bias_shape()) if self.use_bias else None
 
     def bias_shape(self) -> tuple[int, ...]:
         """The shape of the bias, where there is one."""
-        return (self.gates * self.units,)
+        return (self.gates * self.output_size,)
 
     def project(self, inputs: Any) -> Any:
         """What the inputs of one or of all time steps bring to the gates: (…, D) → (…, gates·U)."""
         projected = masked_product(inputs, self.kernel.value, self.input_mask, self.gates)
         return projected if self.bias is None else projected + self.bias.value
+
+    def recur(self, h: Any) -> Any:
+        """What the state brings to the gates: (N, U) → (N, gates·U)."""
+        return masked_product(h, self.recurrent_kernel.value, self.recurrent_mask, self.gates)
 
     def step(self, projected: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         """The output and the new states, given the projected inputs of one time step."""
@@ -195,17 +206,7 @@ def with_unit_forget_gate(initializer: Any, units: int) -> Any:
     return initialize
 
 
-def masked_product(x: Any, kernel: Any, masks: Any, gates: int) -> Any:
-    """x @ kernel with dropout masks on x: none, one for all gates, or a list of one a gate."""
-    if masks is None:
-        return product(x, kernel)
-    if not isinstance(masks, (list, tuple)):
-        return product(x * masks, kernel)
-    kernels = tf.split(kernel, gates, axis=1)
-    return tf.concat([product(x * mask, part) for mask, part in zip(masks, kernels)], -1)
-
-
-def product(x: Any, kernel: Any) -> Any:
+def matrix_product(x: Any, kernel: Any) -> Any:
     """x (…, D) @ kernel (D, U), as one matrix product."""
     if x.shape.rank == 2:
         return tf.matmul(x, kernel)
@@ -214,6 +215,16 @@ def product(x: Any, kernel: Any) -> Any:
     outputs = tf.reshape(flat, tf.concat([shape[:-1], [kernel.shape[1]]], 0))
     outputs.set_shape((*x.shape[:-1], kernel.shape[1]))
     return outputs
+
+
+def masked_product(x: Any, kernel: Any, masks: Any, gates: int, product: Any = matrix_product, axis: int = -1) -> Any:
+    """x @ kernel, or another product, with dropout masks on x: none, one for all gates, or a list of one a gate."""
+    if masks is None:
+        return product(x, kernel)
+    if not isinstance(masks, (list, tuple)):
+        return product(x * masks, kernel)
+    kernels = tf.split(kernel, gates, axis=-1)
+    return tf.concat([product(x * mask, part) for mask, part in zip(masks, kernels)], axis)
 
 
 class SimpleRNNCell(GatedCell):
@@ -254,8 +265,7 @@ class SimpleRNNCell(GatedCell):
         super().__init__(locals(), **kwargs)
 
     def step(self, projected: Any, states: list[Any]) -> tuple[Any, list[Any]]:
-        recurrent = masked_product(states[0], self.recurrent_kernel.value, self.recurrent_mask, 1)
-        output = self.activation(projected + recurrent)
+        output = self.activation(projected + self.recur(states[0]))
         return output, [output]
 
 
@@ -306,8 +316,7 @@ class LSTMCell(GatedCell):
 
     def step(self, projected: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         h, c = states
-        gates = projected + masked_product(h, self.recurrent_kernel.value, self.recurrent_mask, 4)  # (N, 4U)
-        i, f, g, o = tf.split(gates, 4, axis=1)
+        i, f, g, o = tf.split(projected + self.recur(h), 4, axis=self.axis)
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
         h = self.recurrent_activation(o) * self.activation(c)
         return h, [h, c]
@@ -378,7 +387,7 @@ class GRUCell(GatedCell):
         x_gates, x_new = projected[:, : 2 * units], projected[:, 2 * units :]
         _, bias = self.biases()
         if self.reset_after:
-            recurrent = masked_product(h, kernel, self.recurrent_mask, 3)  # (N, 3U)
+            recurrent = self.recur(h)  # (N, 3U)
             recurrent = recurrent if bias is None else recurrent + bias
             z, r = tf.split(self.recurrent_activation(x_gates + recurrent[:, : 2 * units]), 2, axis=1)
             new = r * recurrent[:, 2 * units :]

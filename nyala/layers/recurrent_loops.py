@@ -111,6 +111,8 @@ def _blank_output(step: Any, inputs: Any, states: list[Any]) -> Any:
         symbols = [tf.compat.v1.placeholder(x.dtype, x.shape) for x in tree.flatten(states)]
         moment = tf.compat.v1.placeholder(inputs.dtype, inputs.shape[1:])
         spec, _ = step(moment, tree.pack_sequence_as(states, symbols))
+    if not spec.shape[1:].is_fully_defined():  # as of images of unknown size: only a step tells
+        return tf.zeros_like(step(inputs[0], states)[0])
     batch = tf.shape(inputs)[1] if inputs.shape[1] is None else inputs.shape[1]
     return tf.ensure_shape(tf.zeros((batch, *spec.shape[1:]), spec.dtype), (inputs.shape[1], *spec.shape[1:]))
 
@@ -266,6 +268,54 @@ def _gru_backward(gates: Any, z: Any, kernel: Any, d_every_h: Any, d_h: Any, mas
 
     (d_before,), (d_total,) = loop(step, series, [d_h], [d_h], reverse=True)
     return d_total if mask is None else d_total * m, d_before
+
+
+# ---- cuDNN ----
+
+
+def cudnn(mode: str, inputs: Any, params: Any, states: list[Any], mask: Any, differentiable: bool) -> tuple[Any, ...]:
+    """All outputs (T, N, U), then the last states, by cuDNN on a GPU; `mode` is "lstm" or "gru".
+
+    `params` is what `cudnn_params` made of the weights, `mask` leaves out steps at the end of rows only.
+    """
+    h, c = states[0][None], states[1][None] if mode == "lstm" else tf.zeros((), inputs.dtype)
+    common = {"input": inputs, "input_h": h, "input_c": c, "params": params, "rnn_mode": mode}
+    if mask is None:
+        found = tf.raw_ops.CudnnRNN(**common, is_training=differentiable)
+        every, last = found.output, found.output_h[0]
+    else:
+        lengths = tf.reduce_sum(tf.cast(mask, "int32"), 0)
+        found = tf.raw_ops.CudnnRNNV3(**common, sequence_lengths=lengths, is_training=differentiable)
+        last = found.output_h[0]
+        every = tf.where(mask[:, :, None], found.output, last)  # cuDNN gives zeros where the state should stay
+    every = tf.ensure_shape(every, (*inputs.shape[:2], states[0].shape[1]))
+    return (every, last, found.output_c[0]) if mode == "lstm" else (every, last)
+
+
+def cudnn_params(kernel: Any, recurrent: Any, biases: Sequence[Any], order: Sequence[int]) -> Any:
+    """The weights in cuDNN's layout, one vector: matrices (U, D) then (U, U), a gate after the other, then two biases a gate.
+
+    `order` says at which place our kernels have cuDNN's gates: input, forget, new, output of an LSTM; reset, update,
+    new of a GRU. Source: the reference of `cudnnGetRNNWeightParams`.
+    """
+
+    def parts(weights: Any) -> list[Any]:
+        gates = tf.split(weights, len(order), axis=-1)
+        return [gates[place] for place in order]
+
+    matrices = [tf.transpose(part) for weights in (kernel, recurrent) for part in parts(weights)]
+    vectors = [part for bias in biases for part in parts(bias)]
+    return tf.concat([tf.reshape(x, (-1,)) for x in (*matrices, *vectors)], 0)
+
+
+def only_right_padded(mask: Any) -> Any:
+    """Whether each row of a mask (T, N) leaves out steps at its end only, and not all of them."""
+    lengths = tf.reduce_sum(tf.cast(mask, "int32"), 0)
+    until = tf.transpose(tf.sequence_mask(lengths, tf.shape(mask)[0]))
+    return tf.reduce_all(tf.equal(mask, until)) & tf.reduce_all(lengths > 0)
+
+
+# ---- What they share ----
 
 
 def _before(first: Any, every: Any) -> Any:

@@ -180,7 +180,12 @@ class Rescaling(Layer):
 
     def call(self, inputs: Any) -> Any:
         dtype = self.compute_dtype
-        return tf.cast(inputs, dtype) * tensor.as_tensor(self.scale, dtype) + tensor.as_tensor(self.offset, dtype)
+        scale, offset = (tensor.as_tensor(self.convert_weight(value), dtype) for value in (self.scale, self.offset))
+        return tf.cast(inputs, dtype) * scale + offset
+
+    def convert_weight(self, weight: Any) -> Any:
+        """`scale` or `offset` as the computation takes it: unchanged, where TensorFlow is the only engine."""
+        return weight
 
 
 class Masking(Layer):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala.core import config, tree
 from nyala.core.engine import tf
-from nyala.core.layer import InputSpec, Layer, call_signature
+from nyala.core.layer import Layer, call_signature
 from nyala.core.tensor import static_shape
 from nyala.layers.checks import one_of
 
@@ -77,12 +77,12 @@ class TimeDistributed(Wrapper):
         signature = call_signature(type(self.layer))
         options: dict[str, Any] = {"training": training} if signature.has_training else {}
         if mask is not None and "mask" in signature.masks and mask.shape.rank >= 3:
-            options["mask"] = _fold(mask)
-        outputs = self.layer(_fold(inputs), **options)
-        return tree.map_structure(lambda x: _unfold(x, inputs), outputs)
+            options["mask"] = fold_steps(mask)
+        outputs = self.layer(fold_steps(inputs), **options)
+        return tree.map_structure(lambda x: unfold_steps(x, inputs), outputs)
 
 
-def _fold(x: Any) -> Any:
+def fold_steps(x: Any) -> Any:
     """(N, T, …) as (N·T, …)."""
     shape = static_shape(x)
     folded = tf.reshape(x, tf.concat([[tf.reduce_prod(tf.shape(x)[:2])], tf.shape(x)[2:]], 0))
@@ -91,7 +91,7 @@ def _fold(x: Any) -> Any:
     return folded
 
 
-def _unfold(x: Any, like: Any) -> Any:
+def unfold_steps(x: Any, like: Any) -> Any:
     """(N·T, …) as (N, T, …), N and T being those of `like`."""
     unfolded = tf.reshape(x, tf.concat([tf.shape(like)[:2], tf.shape(x)[1:]], 0))
     unfolded.set_shape((*static_shape(like)[:2], *static_shape(x)[1:]))
@@ -144,7 +144,7 @@ class Bidirectional(Layer):
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
         self.stateful = layer.stateful
         self.supports_masking = True
-        self.input_spec = InputSpec(ndim=3)
+        self.input_spec = layer.input_spec
 
     def _check_pair(self, layer: Any) -> None:
         backward: Any = checked_layer(self, self.backward_layer)

@@ -124,3 +124,18 @@ def test_spectral_normalization_of_embeddings():
     indices = np.arange(5)
     assert_close(layer(indices, training=True), layer.layer.embeddings.numpy())
     assert_close(np.linalg.norm(layer.layer.embeddings.numpy(), 2), 1.0, 1e-4)
+
+
+def test_what_a_step_of_spectral_normalization_sets():
+    """Asked for, it is told and nothing is set."""
+    ours, theirs = (lib.layers.SpectralNormalization(lib.layers.Dense(2), power_iterations=2) for lib in (nyala, keras))
+    x = floats(3, 4)
+    ours(x)
+    theirs(x)
+    ours.set_weights(theirs.get_weights())
+    before = ours.get_weights()
+    told = ours.normalized_weights()
+    assert_close(told, theirs.normalized_weights())
+    assert_close(ours.get_weights(), before)
+    ours(x, training=True)
+    assert_close((ours.vector_u, ours.layer.kernel), told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import nyala
 from nyala.core import tree
 from nyala.core.engine import tf
 from nyala.layers import recurrent_loops
-from nyala.layers.recurrent import uses_block_kernel, uses_fast_path
+from nyala.layers.recurrent_rules import uses_block_kernel, uses_fast_path, what_hinders_cudnn
 from tests.oracle import assert_close, keras, to_numpy
 
 X = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")
@@ -205,12 +206,122 @@ def test_the_rule_of_the_block_kernel(name, shape, dtype, mask, forward_only, bl
     assert uses_block_kernel(getattr(nyala.layers, name)(2), inputs, mask, forward_only) is block
 
 
+# ---- cuDNN ----
+
+ON_GPU = {"training": True, "on_gpu": True, "for_xla": False}
+CUDNN_RULES = [
+    ("LSTM", {}, {}, ""),
+    ("GRU", {}, {}, ""),
+    ("LSTM", {"dropout": 0.5, "use_bias": False, "go_backwards": True, "use_cudnn": True}, {}, ""),
+    ("GRU", {"recurrent_dropout": 0.5}, {"training": False}, ""),
+    ("LSTM", {}, {"on_gpu": False}, "it does not run on a GPU"),
+    ("LSTM", {}, {"for_xla": True}, "XLA"),
+    ("LSTM", {"use_cudnn": False}, {}, "use_cudnn=False"),
+    ("LSTM", {"activation": "relu"}, {}, "activation='tanh'"),
+    ("LSTM", {"recurrent_activation": "hard_sigmoid"}, {}, "recurrent_activation='sigmoid'"),
+    ("LSTM", {"recurrent_dropout": 0.5}, {}, "no recurrent dropout"),
+    ("LSTM", {"unroll": True}, {}, "no unrolling"),
+    ("GRU", {"reset_after": False}, {}, "reset_after=True"),
+    ("GRU", {"dropout": 0.5, "implementation": 1}, {}, "a dropout mask for each gate"),
+    ("GRU", {}, {"shape": (0, 5, 4)}, "no rows"),
+    ("GRU", {}, {"shape": (None, None, 4)}, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "call", "hindrance"), CUDNN_RULES, ids=str)
+def test_the_rule_of_cudnn(name, arguments, call, hindrance):
+    found = what_hinders_cudnn(getattr(nyala.layers, name)(2, **arguments), **{"shape": X.shape, **ON_GPU, **call})
+    assert bool(found) == bool(hindrance)
+    assert hindrance in found
+
+
+def by_the_book(input, input_h, input_c, params, rnn_mode, is_training, sequence_lengths=None):
+    """What cuDNN's reference says that its LSTM and GRU compute, and in which order it wants the weights.
+
+    It stands in for the kernel, which runs on a GPU only.
+    """
+    steps, rows, features = input.shape
+    units, gates = input_h.shape[2], 4 if rnn_mode == "lstm" else 3
+    sizes = [units * features] * gates + [units * units] * gates + [units] * 2 * gates
+    parts = tf.split(params, sizes)
+    w = [tf.reshape(part, (units, features)) for part in parts[:gates]]
+    r = [tf.reshape(part, (units, units)) for part in parts[gates : 2 * gates]]
+    b_w, b_r = parts[2 * gates : 3 * gates], parts[3 * gates :]
+    h, c, outputs = input_h[0], input_c[0] if rnn_mode == "lstm" else None, []
+    lengths = tf.fill([rows], steps) if sequence_lengths is None else sequence_lengths
+    for t in range(steps):
+        from_x = [tf.matmul(input[t], w[k], transpose_b=True) + b_w[k] for k in range(gates)]
+        from_h = [tf.matmul(h, r[k], transpose_b=True) + b_r[k] for k in range(gates)]
+        if rnn_mode == "lstm":
+            i, f, o = (tf.sigmoid(from_x[k] + from_h[k]) for k in (0, 1, 3))
+            new_c = f * c + i * tf.tanh(from_x[2] + from_h[2])
+            new_h = o * tf.tanh(new_c)
+        else:
+            reset, update = (tf.sigmoid(from_x[k] + from_h[k]) for k in (0, 1))
+            new_h = (1 - update) * tf.tanh(from_x[2] + reset * from_h[2]) + update * h
+        inside = (t < lengths)[:, None]
+        outputs.append(tf.where(inside, new_h, tf.zeros_like(h)))
+        h = tf.where(inside, new_h, h)
+        c = tf.where(inside, new_c, c) if rnn_mode == "lstm" else None
+    return types.SimpleNamespace(output=tf.stack(outputs), output_h=h[None], output_c=None if c is None else c[None])
+
+
+RIGHT_PADDED = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 1, 0]], "bool")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "mask"),
+    [
+        ("LSTM", {"go_backwards": True}, None),
+        ("LSTM", {"use_bias": False}, MASK),
+        ("LSTM", {}, RIGHT_PADDED),
+        ("GRU", {"dropout": 0.3, "seed": 1}, RIGHT_PADDED),
+        ("GRU", {"use_bias": False}, MASK),
+    ],
+    ids=["plain", "gaps", "padded", "GRU padded", "GRU gaps"],
+)
+def test_weights_and_results_are_converted_to_and_from_cudnn(name, arguments, mask, monkeypatch):
+    """The same outputs and gradients as by the loop, where cuDNN keeps to its book."""
+    options = {"return_sequences": True, "return_state": True, "bias_initializer": "random_normal"}
+    layer = getattr(nyala.layers, name)(3, **options, **arguments)
+    expected = outputs_and_gradients(layer, mask=mask)
+    copied = copy.deepcopy(layer)
+    called = []
+    monkeypatch.setattr("nyala.layers.recurrent.runs_on_gpu", lambda: True)
+    for kernel in ("CudnnRNN", "CudnnRNNV3"):
+        monkeypatch.setattr(tf.raw_ops, kernel, lambda kernel=kernel, **k: called.append(kernel) or by_the_book(**k))
+    assert_close(outputs_and_gradients(copied, mask=mask), expected, 1e-5, 1e-5)
+    assert set(called) == {"CudnnRNN" if mask is None else "CudnnRNNV3"}
+
+
+def test_cudnn_in_a_graph(monkeypatch):
+    """The kernels and their gradients take what they are given, as far as TensorFlow's shape rules tell without a GPU."""
+    monkeypatch.setattr("nyala.layers.recurrent.runs_on_gpu", lambda: True)
+    layers = [getattr(nyala.layers, name)(3, return_sequences=True, use_cudnn=True) for name in ("LSTM", "GRU")]
+    mask = tf.constant(RIGHT_PADDED)
+
+    def step(x):
+        for layer in layers:
+            layer.build(x.shape)
+        outputs = [layer(x, mask=given) for layer in layers for given in (None, mask)]
+        return outputs, tf.gradients(outputs, [x, *layers[0].weights, *layers[1].weights])
+
+    traced = tf.function(step, autograph=False).get_concrete_function(tf.TensorSpec([3, 5, 4]))
+    outputs, gradients = traced.structured_outputs
+    assert [y.shape for y in outputs] == [(3, 5, 3)] * 4
+    shapes = [w.shape for layer in layers for w in layer.weights]
+    assert [g.shape for g in gradients] == [(3, 5, 4), *shapes]
+    from nyala.training.plans import operations_of
+
+    assert {"CudnnRNN", "CudnnRNNV3", "CudnnRNNBackprop", "CudnnRNNBackpropV3"} <= operations_of(traced)
+
+
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 def test_second_derivatives(name):
     ours, theirs = pair(lambda layers: getattr(layers, name)(2))
 
     def second(layer):
-        x = tf.constant(X)
+        x = tf.constant(X[:, :2])
         with tf.GradientTape() as outer:
             outer.watch(x)
             with tf.GradientTape() as inner:
@@ -251,6 +362,13 @@ def test_an_eager_call_is_one_dispatch():
     finally:
         recurrent_loops.loop = original
     assert counted == []
+
+
+def test_many_layers_raise_no_alarm_about_retracing(caplog):
+    """TensorFlow counts traces by function, and each layer has its own."""
+    for units in range(1, 8):
+        nyala.layers.SimpleRNN(units)(X)
+    assert "retracing" not in caplog.text
 
 
 @pytest.mark.parametrize("name", LAYERS)

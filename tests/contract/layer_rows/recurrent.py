@@ -17,8 +17,15 @@ PLAIN = {"units": 2, "recurrent_initializer": "glorot_uniform"}
 # Rows that are given states are not `dynamic`: the states fix the size of the batch.
 
 
-def states(count: int) -> list:
-    return [floats(3, 2) + place for place in range(count)]
+# Convolutional LSTMs: channels_first, which the oracle lacks on a CPU, has a test in tests/layers/test_conv_lstm.py.
+CONV = {"filters": 2, "kernel_size": 2, "recurrent_initializer": "glorot_uniform"}
+EVERYTHING = {"return_sequences": True, "return_state": True}
+C1, C2, C3 = floats(3, 3, 4, 2), floats(3, 3, 4, 3, 2), floats(3, 2, 3, 2, 2, 1)
+CONV_MASK = MASK[:, 1:4]
+
+
+def states(count: int, *spatial: int) -> list:
+    return [floats(3, *spatial, 2) + place for place in range(count)]
 
 
 def family(layer: str, count: int) -> list[Row]:
@@ -55,6 +62,17 @@ ROWS = [
     *family("GRU", 1),
     Row("GRU", {**PLAIN, "reset_after": False, "return_sequences": True}, X, call={"mask": MASK}),
     Row("GRU", {**PLAIN, "reset_after": False, "use_bias": False}, X),
+    Row("ConvLSTM1D", {**CONV, "kernel_regularizer": "l2", "activity_regularizer": "l1"}, C1),
+    Row("ConvLSTM1D", {**CONV, **EVERYTHING, "padding": "same", "dilation_rate": 2}, C1, call={"mask": CONV_MASK}),
+    Row("ConvLSTM2D", {**CONV, "strides": 2, "padding": "same", "go_backwards": True, "use_bias": False}, C2),
+    Row(
+        "ConvLSTM2D",
+        {**CONV, **EVERYTHING, "kernel_size": (1, 3), "activation": "relu", "unit_forget_bias": False},
+        C2,
+        call={"mask": CONV_MASK, "initial_state": states(2, 4, 1)},
+        dynamic=False,
+    ),
+    Row("ConvLSTM3D", CONV, C3),
     Row("SimpleRNNCell", PLAIN, floats(3, 4), call={"states": states(1)}, dynamic=False),
     Row("LSTMCell", PLAIN, floats(3, 4), call={"states": states(2)}, dynamic=False),
     Row("GRUCell", PLAIN, floats(3, 4), call={"states": states(1)}, dynamic=False),

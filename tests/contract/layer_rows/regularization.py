@@ -14,6 +14,7 @@ ROWS = [
     Row("SpatialDropout2D", {"rate": 0.4, "seed": 3}, floats(4, 3, 2, 5)),
     Row("SpatialDropout2D", {"rate": 0.4, "seed": 3, "data_format": "channels_first"}, floats(4, 3, 2, 5)),
     Row("SpatialDropout3D", {"rate": 0.4, "seed": 3}, floats(4, 3, 2, 2, 5)),
+    Row("SpatialDropout3D", {"rate": 0.4, "seed": 3, "data_format": "channels_first"}, floats(4, 3, 2, 2, 5)),
     Row("GaussianNoise", {"stddev": 0.3, "seed": 3}, floats(4, 5)),
     Row("GaussianNoise", {"stddev": 0.0}, floats(4, 5)),
     Row("GaussianDropout", {"rate": 0.3, "seed": 3}, floats(4, 5)),

@@ -32,6 +32,7 @@ ROWS = [
     Row("ZeroPadding2D", {"padding": ((1, 0), (2, 2))}, floats(2, 4, 3, 2)),
     Row("ZeroPadding2D", {"padding": (1, 2), **CHANNELS_FIRST}, floats(2, 4, 3, 2)),
     Row("ZeroPadding3D", {}, floats(2, 3, 2, 3, 2)),
+    Row("ZeroPadding3D", {"padding": ((1, 0), (0, 2), (1, 1)), **CHANNELS_FIRST}, floats(2, 2, 3, 2, 3)),
     Row("UpSampling1D", {}, floats(2, 4, 3)),
     Row("UpSampling2D", {"size": (2, 3)}, floats(2, 4, 3, 2)),
     Row("UpSampling2D", {"interpolation": "bilinear", **CHANNELS_FIRST}, floats(2, 4, 3, 2)),
@@ -41,4 +42,5 @@ ROWS = [
         for name in ("bicubic", "lanczos3")
     ),
     Row("UpSampling3D", {}, floats(2, 3, 2, 3, 2)),
+    Row("UpSampling3D", {"size": (2, 1, 3), **CHANNELS_FIRST}, floats(2, 2, 3, 2, 3)),
 ]
