@@ -75,7 +75,10 @@ def model_from_json(json_string: str | bytes, custom_objects: Mapping[str, Any] 
 
     data = json_string.encode() if isinstance(json_string, str) else json_string
     with custom_object_scope(custom_objects):
-        return make(read_json(data, "The JSON"), "The JSON")
+        model = make(read_json(data, "The JSON"), "The JSON")
+    if not isinstance(model, Model):
+        raise ValueError(f"The JSON describes no model, but a {type(model).__name__}.")
+    return model
 
 
 def _cloner(

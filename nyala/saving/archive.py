@@ -57,19 +57,35 @@ def may_write(path: Path, overwrite: bool) -> bool:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to that takes the place of `path` once it is complete; until then the old one stays."""
+    with beside(path) as file:
+        yield file
+    move_to_place(file.name, path)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to beside `path`, on the disk in the end; gone after an error."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
     if path.is_dir():
         raise IsADirectoryError(f"{path} cannot be written: it is a folder.")
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
+    name = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
-        with open(beside, "xb+") as file:
+        with open(name, "xb+") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
+        raise
+
+
+def move_to_place(name: str, path: Path) -> None:
+    """Give a file that was written beside `path` its name."""
+    try:
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
         raise
     _sync_folder(path.parent)
 
@@ -142,6 +158,10 @@ class Archive:
     def metadata(self) -> dict[str, Any]:
         """What the file says of itself."""
         return self._json(METADATA)
+
+    def unpacked_size(self) -> int:
+        """How many bytes of weights there can be, at most."""
+        return self._member(WEIGHTS).file_size * MAX_RATIO
 
     def _json(self, name: str) -> dict[str, Any]:
         info = self._member(name, MAX_JSON)
@@ -227,15 +247,15 @@ class _Window(io.RawIOBase):
         return len(data)
 
 
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_TOKENS = re.compile(rb'"[^"]*"?|[\[{]|[\]}]')
 
 
 def read_json(data: bytes, where: str) -> dict[str, Any]:
     """The dict in JSON text; a ValueError that says `where` for anything else, or if it nests too deep."""
     depth = 0
-    for token in _TOKENS.finditer(data):
-        first = data[token.start()]
-        depth += (first in b"[{") - (first in b"]}")
+    for token in _TOKENS.finditer(data.replace(rb"\\", b"").replace(rb"\"", b"")):
+        first = token.group()[:1]
+        depth += (first in (b"[", b"{")) - (first in (b"]", b"}"))
         if depth > MAX_DEPTH:
             raise ValueError(f"{where}: the JSON nests deeper than {MAX_DEPTH} levels.")
     try:

@@ -109,22 +109,69 @@ def deserialize_keras_object(
         return make(config, "The config")
 
 
-def make(data: Any, where: str) -> Any:
-    """The object that `data` describes, once every name in it is known; errors begin with `where` it came from."""
+MAX_LAYERS = 10_000  # in one model
+
+
+def make(data: Any, where: str, limit: int | None = None) -> Any:
+    """The object that `data` describes, once every name in it is known; errors begin with `where` it came from.
+
+    `limit` is the greatest number of values on one axis of a weight that its file can hold.
+    """
     import nyala.layers
     import nyala.losses
     import nyala.metrics
     import nyala.optimizers  # noqa: F401 - their names fill the tables
 
+    data = checked(data, where)
     unknown = unknown_names(data)
     if unknown:
         example = next(iter(unknown)).rsplit(">", 1)[-1]
         raise ValueError(
-            f"{where} names what is not known here: {', '.join(unknown)}. Pass each as "
-            f"`custom_objects={{{example!r}: …}}`, or register it with `saving.register_keras_serializable` before."
+            f"{where} names what is not known here: {_listed(unknown)}. Pass each as "
+            f"`custom_objects={{{example[:100]!r}: …}}`, or register it with `saving.register_keras_serializable` before."
         )
-    with config.sharing():
-        return config.deserialize(data)
+    try:
+        with config.sharing(), config.size_limit(limit or config.MAX_SIZE):
+            return config.deserialize(data)
+    except ValueError as error:
+        raise ValueError(f"{where}: {_cut(error)}") from error
+    except (AttributeError, LookupError) as error:
+        raise ValueError(f"{where} describes nothing that can be made: {_cut(error)}") from error
+
+
+def _listed(names: list[str]) -> str:
+    shown = [name[:100] for name in names[:20]] + ([f"and {len(names) - 20} more"] if len(names) > 20 else [])
+    return ", ".join(shown)
+
+
+def _cut(error: Exception) -> str:
+    return text if len(text := str(error)) < 1000 else f"{text[:1000]}…"
+
+
+def checked(data: Any, where: str) -> Any:
+    """`data` with the functions of Lambda layers by name; a ValueError for bytecode and for layers beyond number."""
+    from nyala.saving.legacy_config import functions_by_name
+
+    if isinstance(data, list):
+        return [checked(item, where) for item in data]
+    if not isinstance(data, Mapping):
+        return data
+    layers = data.get("layers")
+    if isinstance(layers, list):
+        if len(layers) > MAX_LAYERS:
+            raise ValueError(f"{where} lists {len(layers):,} layers in one model; at most {MAX_LAYERS:,} are loaded.")
+        names = [
+            layer["config"].get("name") for layer in layers if is_serialized(layer) and type(layer["config"]) is dict
+        ]
+        twice = (
+            {name for name in names if isinstance(name, str) and names.count(name) > 1} if len(names) < 3000 else set()
+        )
+        if twice:
+            raise ValueError(f"{where} has more than one layer named {min(twice)[:100]!r}.")
+    found = {key: checked(value, where) for key, value in data.items()}
+    if found.get("class_name") == "Lambda" and isinstance(found.get("config"), Mapping):
+        found["config"] = functions_by_name(found["config"], where)
+    return found
 
 
 def unknown_names(data: Any) -> list[str]:

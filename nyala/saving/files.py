@@ -8,8 +8,18 @@ from typing import Any
 from nyala.core import config
 from nyala.core.config import custom_object_scope
 from nyala.models.model import Model
-from nyala.saving import archive
+from nyala.saving import archive, flat, shards
 from nyala.saving.config import make
+from nyala.saving.hdf5 import open_hdf5
+from nyala.saving.legacy import (
+    SUFFIXES,
+    compile_as_before,
+    load_legacy_model,
+    load_legacy_weights,
+    make_old,
+    save_legacy_model,
+)
+from nyala.saving.sources import open_weights
 from nyala.saving.weights import load_weights_from, write_weights
 
 
@@ -29,13 +39,22 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool |
         ...     nyala.saving.load_model(path).output_shape
         (None, 2)
     """
+    legacy_options = {name: kwargs.pop(name) for name in ("include_optimizer", "save_format") if name in kwargs}
     if kwargs:
         raise TypeError(f"save_model() takes no argument {sorted(kwargs)[0]!r}.")
     if not isinstance(model, Model):
         raise TypeError(f"save_model() takes a Model, but got a {type(model).__name__}.")
     path = archive.path_of(filepath)
+    if path.suffix in SUFFIXES and not path.name.endswith(".weights.h5"):
+        if archive.may_write(path, overwrite):
+            save_legacy_model(model, path, legacy_options.get("include_optimizer", True))
+        return
     if path.suffix != ".keras":
-        raise ValueError(f"A model is saved to a file that ends in `.keras`, but got {path.name!r}.")
+        raise ValueError(
+            f"A model is saved to a file that ends in `.keras`, or in `.h5` as Keras 2 wrote it, but got {path.name!r}."
+        )
+    if legacy_options:
+        raise TypeError(f"save_model() takes {sorted(legacy_options)[0]!r} for `.h5` files only.")
     if zipped is False:
         raise ValueError("A model is saved to one `.keras` file; a folder (zipped=False) is not written.")
     if not archive.may_write(path, overwrite):
@@ -55,59 +74,70 @@ def load_model(
     is wrong with the file, FileNotFoundError where there is none.
     """
     path = archive.path_of(filepath)
+    if path.suffix in SUFFIXES and not path.name.endswith(".weights.h5"):
+        with custom_object_scope(custom_objects):
+            return load_legacy_model(path, compile)
     if path.suffix != ".keras" and not path.is_dir():
-        raise ValueError(f"A model is loaded from a file that ends in `.keras`, but got {path.name!r}.")
+        raise ValueError(f"A model is loaded from a file that ends in `.keras` or `.h5`, but got {path.name!r}.")
     with archive.open_archive(path) as file, custom_object_scope(custom_objects):
-        description = file.config()
-        if not compile:
-            description.pop("compile_config", None)
-        try:
-            model = make(description, f"{path}, member {archive.CONFIG},")
-        except ValueError as error:
-            raise error if str(error).startswith(str(path)) else ValueError(f"{path}: {error}") from error
+        description, where = file.config(), f"{path}, member {archive.CONFIG}"
+        is_old = str(file.metadata().get("keras_version", "3")).startswith("2")  # tf.keras wrote such files too
+        compiled = description.pop("compile_config", None) if is_old or not compile else None
+        size = file.unpacked_size()
+        model = make_old(description, "2", where, size) if is_old else make(description, where, limit=size)
         if not isinstance(model, Model):
             raise ValueError(f"{path} holds no model, but a {type(model).__name__}.")
-        with file.weights() as weights:
-            load_weights_from(model, weights, str(path), with_optimizer=compile)
+        if compile and compiled is not None:
+            compile_as_before(model, {**compiled, "optimizer_config": compiled.get("optimizer")}, str(path))
+        with file.weights() as data, open_hdf5(data, str(path)) as weights:
+            load_weights_from(model, weights, with_optimizer=compile)
     return model
 
 
 def save_weights(
     model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any
 ) -> None:
-    """Save the weights, and the optimizer's state, to a `.weights.h5` file, whole or not at all.
+    """Save the weights, and the optimizer's state, to a file that appears whole or not at all.
 
-    Raises ValueError for another suffix, FileExistsError where a file is there, `overwrite` is False and nobody can be
-    asked.
+    The suffix says how: `.weights.h5` as the reference, `.npz` or `.safetensors`. With `max_shard_size`, in GB, they go
+    to several `.weights.h5` files and a `.weights.json` that says what is where. Raises ValueError for another suffix,
+    FileExistsError where a file is there, `overwrite` is False and nobody can be asked.
     """
     if kwargs:
         raise TypeError(f"save_weights() takes no argument {sorted(kwargs)[0]!r}.")
     path = archive.path_of(filepath)
-    if not path.name.endswith(".weights.h5"):
-        raise ValueError(f"Weights are saved to a file that ends in `.weights.h5`, but got {path.name!r}.")
     if max_shard_size is not None:
-        raise ValueError("Weights are saved to one file; max_shard_size must be None.")
-    if archive.may_write(path, overwrite):
+        if not path.name.endswith((".weights.h5", shards.SUFFIX)):
+            raise ValueError(f"Weights in shards go to a file that ends in `.weights.json`, but got {path.name!r}.")
+        if archive.may_write(path.with_name(path.name.replace(".weights.h5", shards.SUFFIX)), overwrite):
+            shards.write_shards(model, path, int(max_shard_size * 2**30))
+    elif path.suffix in flat.WRITERS:
+        if archive.may_write(path, overwrite):
+            flat.WRITERS[path.suffix](model, path)
+    elif not path.name.endswith(".weights.h5"):
+        raise ValueError(
+            f"Weights are saved to a file that ends in `.weights.h5`, `.npz` or `.safetensors`, but got {path.name!r}."
+        )
+    elif archive.may_write(path, overwrite):
         with archive.atomic_write(path) as file:
             write_weights(model, file)
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-    """Load weights from a `.weights.h5` file, or from a `.keras` file, into a model of the same structure.
+    """Load weights from a file that `save_weights` or `save` wrote, here or in Keras, into a model of the same structure.
 
     Everything is compared first; a ValueError names all that is missing, left over or of another shape or dtype, and
     nothing is assigned. With `skip_mismatch` that becomes a warning, and the rest is loaded.
     """
-    if kwargs.pop("by_name", False):
-        raise ValueError("by_name is for weights of Keras 2; `.weights.h5` files are matched by structure.")
+    by_name = bool(kwargs.pop("by_name", False))
     if kwargs:
         raise TypeError(f"load_weights() takes no argument {sorted(kwargs)[0]!r}.")
     path = archive.path_of(filepath)
-    if path.name.endswith(".weights.h5"):
-        with archive.open_file(path) as file:
-            load_weights_from(model, file, str(path), skip_mismatch)
-    elif path.suffix == ".keras":
-        with archive.open_archive(path) as keras_file, keras_file.weights() as file:
-            load_weights_from(model, file, str(path), skip_mismatch)
-    else:
-        raise ValueError(f"Weights are loaded from `.weights.h5` and `.keras` files, but got {path.name!r}.")
+    is_legacy = path.suffix in SUFFIXES and not path.name.endswith(".weights.h5")
+    if by_name and not is_legacy:
+        raise ValueError("by_name is for `.h5` files of Keras 2; other files are matched by structure.")
+    if is_legacy:
+        load_legacy_weights(model, path, by_name, skip_mismatch)
+        return
+    with open_weights(path) as source:
+        load_weights_from(model, source, skip_mismatch)

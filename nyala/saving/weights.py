@@ -20,10 +20,7 @@ from nyala.core.variable import Variable
 from nyala.models.functional import Functional
 from nyala.models.model import Model
 from nyala.models.sequential import Sequential
-
-MAX_OBJECTS = 1_000_000  # groups and arrays in a file that are looked at
-_FILTERS = {1, 2, 3}  # deflate, shuffle, checksum: what HDF5 itself brings
-_KINDS = "biuf"  # of NumPy's dtypes: whole numbers, booleans, floats
+from nyala.saving.hdf5 import Entry, Source, Store
 
 # ---- Which objects keep variables, and where ----
 
@@ -117,21 +114,38 @@ def own_variables(item: Any) -> list[Variable] | None:
 
 
 def write_weights(model: Any, file: Any) -> None:
-    """Write all variables to an open file, one after the other."""
+    """Write all variables to an open HDF5 file, one after the other."""
     import h5py
 
     with h5py.File(file, "w") as root:
         for path, item in places(model):
-            group = root.create_group(f"{path}/vars" if path else "vars")
+            group = root.create_group(group_path(path))
             group.attrs["name"] = str(getattr(item, "name", ""))
-            store = _Writer(group)
-            if hasattr(item, "save_own_variables"):
-                item.save_own_variables(store)
-            else:
-                store["0"] = item.state.numpy()
+            _save_own(item, HDF5Writer(group))
 
 
-class _Writer(dict[str, Any]):
+def group_path(path: str) -> str:
+    """Where the variables of the object at `path` stand."""
+    return f"{path}/vars" if path else "vars"
+
+
+def own_arrays(model: Any) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:
+    """Of each object that keeps variables: where they stand, its name, and their values by name."""
+    for path, item in places(model):
+        store: dict[str, Any] = {}
+        _save_own(item, store)
+        found = {key: np.asarray(value) for key, value in store.items()}
+        yield group_path(path), str(getattr(item, "name", "")), found
+
+
+def _save_own(item: Any, store: Any) -> None:
+    if hasattr(item, "save_own_variables"):
+        item.save_own_variables(store)
+    else:
+        store["0"] = item.state.numpy()
+
+
+class HDF5Writer(dict[str, Any]):
     """What `save_own_variables` fills: each array goes to the file at once."""
 
     def __init__(self, group: Any) -> None:
@@ -152,57 +166,58 @@ class _Writer(dict[str, Any]):
 # ---- Reading ----
 
 
-def load_weights_from(
-    model: Any, file: Any, where: str, skip_mismatch: bool = False, with_optimizer: bool = True
-) -> None:
-    """Assign what an open file holds; a ValueError that names everything that does not fit, before any assignment."""
-    import h5py
-
-    try:
-        root = h5py.File(file, "r")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{where} is no HDF5 file, or it is cut short: {error}.") from None
-    with root:
-        reader = _Reader(root, where)
-        plan = _match(model, reader, with_optimizer)
-        if plan.faults and not skip_mismatch:
-            raise ValueError(_list_faults(where, plan.faults))
-        if plan.faults:
-            warnings.warn(_list_faults(where, plan.faults) + " The rest was loaded.", stacklevel=4)
-        for variable, data in plan.assignments:
-            variable.assign(reader.array(data))
-        for item, group in plan.own_way:
-            item.load_own_variables(_Store(reader, group))
+def load_weights_from(model: Any, source: Source, skip_mismatch: bool = False, with_optimizer: bool = True) -> None:
+    """Assign what a file holds; a ValueError that names everything that does not fit, before any assignment."""
+    plan = _match(model, source, with_optimizer)
+    plan.carry_out(source.where, skip_mismatch)
 
 
-class _Plan:
+class Plan:
     """What is to be assigned, and what is wrong."""
 
     def __init__(self) -> None:
-        self.assignments: list[tuple[Variable, Any]] = []
-        self.own_way: list[tuple[Any, Any]] = []  # layers with a `load_own_variables` of their own
+        self.assignments: list[tuple[Variable, Entry]] = []
+        self.layers: list[Layer] = []  # those whose variables are assigned
+        self.own_way: list[tuple[Any, Mapping[str, Entry]]] = []  # layers with a `load_own_variables` of their own
         self.faults: list[str] = []
 
+    def carry_out(self, where: str, skip_mismatch: bool) -> None:
+        """Assign, if nothing is wrong or it does not matter."""
+        if self.faults and not skip_mismatch:
+            raise ValueError(_list_faults(where, self.faults))
+        if self.faults:
+            warnings.warn(_list_faults(where, self.faults) + " The rest was loaded.", stacklevel=6)
+        for variable, entry in self.assignments:
+            variable.assign(entry.read())
+        for layer in self.layers:
+            layer._after_loading()
+        for item, group in self.own_way:
+            item.load_own_variables(Store(group, where))
 
-def _match(model: Any, reader: _Reader, with_optimizer: bool) -> _Plan:
-    plan = _Plan()
+
+def _match(model: Any, source: Source, with_optimizer: bool) -> Plan:
+    plan = Plan()
     expected: set[str] = set()
     for path, item in places(model):
         in_optimizer = path == "optimizer" or path.startswith("optimizer/")
-        group_path = f"{path}/vars" if path else "vars"
-        expected.add(group_path)
+        place = group_path(path)
+        expected.add(place)
         if in_optimizer and not with_optimizer:
             continue
-        group = reader.group(group_path)
+        group = source.group(place)
         variables = own_variables(item)
         if variables is None:
-            if group is not None and len(group):
+            if group:
                 plan.own_way.append((item, group))
             continue
-        pairs, faults = _pair(reader, group_path, group, variables, item)
+        if path == "optimizer" and group is not None and len(group) == len(variables) - 1:
+            variables = [
+                v for v in variables if v is not getattr(item, "_learning_rate", None)
+            ]  # tf.keras had it apart
+        pairs, faults = _pair(place, group, variables, item)
         if in_optimizer and (faults or group is None):
             if group is not None and len(group) > 2:
-                _warn_of_optimizer(reader.where, faults)
+                _warn_of_optimizer(source.where, faults)
             else:
                 plan.assignments += pairs  # saved before the first step: the count and the learning rate
         elif getattr(item, "kind", "") == "seed_generator":
@@ -210,8 +225,23 @@ def _match(model: Any, reader: _Reader, with_optimizer: bool) -> _Plan:
         else:
             plan.assignments += pairs
             plan.faults += faults
-    plan.faults += reader.extra(expected, "optimizer" if model_optimizer(model) is None or not with_optimizer else None)
+            plan.layers += [item] if isinstance(item, Layer) and not faults else []
+    ignored = "optimizer" if model_optimizer(model) is None or not with_optimizer else None
+    plan.faults += _extra(source, expected, ignored)
     return plan
+
+
+def _extra(source: Source, expected: set[str], ignored: str | None) -> list[str]:
+    """The arrays in places where the model has no object."""
+
+    def known(path: str) -> bool:
+        beside = ignored is not None and (path == ignored or path.startswith(f"{ignored}/"))
+        state = (
+            path == "metrics" or path.endswith("seed_generator") or "seed_generator/" in path
+        )  # tf.keras kept metrics
+        return beside or path in expected or state
+
+    return [f"extra {place}" for place in source.places(known)]
 
 
 def model_optimizer(model: Any) -> Any:
@@ -227,27 +257,32 @@ def _warn_of_optimizer(where: str, faults: list[str]) -> None:
 
 
 def _pair(
-    reader: _Reader, path: str, group: Any, variables: list[Variable], item: Any
-) -> tuple[list[tuple[Variable, Any]], list[str]]:
+    path: str, group: Mapping[str, Entry] | None, variables: list[Variable], item: Any
+) -> tuple[list[tuple[Variable, Entry]], list[str]]:
     """Each variable with its array, and what is wrong with them."""
     pairs, faults = [], []
     for place, variable in enumerate(variables):
-        data = None if group is None else reader.dataset(group, str(place))
-        if data is None:
+        entry = None if group is None else group.get(str(place))
+        if entry is None:
             faults.append(f"missing {path}/{place} for `{variable.path}` of shape {variable.shape}")
-            continue
-        dtype = reader.dtype_of(data)
-        if tuple(data.shape) != tuple(variable.shape):
-            faults.append(f"{path}/{place} has shape {data.shape} for `{variable.path}` of shape {variable.shape}")
-        elif _family(dtype) != _family(variable.dtype):
-            faults.append(f"{path}/{place} has dtype {dtype} for `{variable.path}` of dtype {variable.dtype}")
+        elif fault := mismatch(entry, variable):
+            faults.append(f"{path}/{place} {fault}")
         else:
-            pairs.append((variable, data))
+            pairs.append((variable, entry))
     unbuilt = isinstance(item, Layer) and not item.built
     for place in range(len(variables), 0 if group is None else len(group)):
         hint = f"; `{item.name}` is not built: call the model on data first" if unbuilt else ""
         faults.append(f"extra {path}/{place}{hint}")
     return pairs, faults
+
+
+def mismatch(entry: Entry, variable: Variable) -> str:
+    """What keeps an array from being the value of a variable; empty where nothing does."""
+    if entry.shape != tuple(variable.shape):
+        return f"has shape {entry.shape} for `{variable.path}` of shape {variable.shape}"
+    if _family(entry.dtype) != _family(variable.dtype):
+        return f"has dtype {entry.dtype} for `{variable.path}` of dtype {variable.dtype}"
+    return ""
 
 
 def _family(dtype: str) -> str:
@@ -257,128 +292,3 @@ def _family(dtype: str) -> str:
 def _list_faults(where: str, faults: list[str]) -> str:
     shown = faults[:50] + ([f"and {len(faults) - 50} more"] if len(faults) > 50 else [])
     return f"{where} does not fit the model: {'; '.join(shown)}."
-
-
-class _Reader:
-    """An HDF5 file of which only plain groups and plain arrays are touched: no links, no other files, no objects."""
-
-    def __init__(self, root: Any, where: str) -> None:
-        self.root, self.where = root, where
-
-    def _child(self, group: Any, name: str) -> Any:
-        """What hangs under `name`; None where there is nothing."""
-        import h5py
-
-        try:
-            if not group.id.links.exists(name.encode()):
-                return None
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(
-                    f"{self.where}: {group.name}/{name} is a link to another place, which is not followed."
-                )
-            return group[name]
-        except (OSError, KeyError, RuntimeError) as error:
-            raise ValueError(f"{self.where} is damaged at {group.name}/{name}: {error}.") from None
-
-    def group(self, path: str) -> Any:
-        """The group at `path`; None where there is none."""
-        import h5py
-
-        found = self.root
-        for name in path.split("/"):
-            found = self._child(found, name)
-            if found is None:
-                return None
-            if not isinstance(found, h5py.Group):
-                raise ValueError(f"{self.where}: {path} should be a group, but it is a {type(found).__name__}.")
-        return found
-
-    def dataset(self, group: Any, name: str) -> Any:
-        """The array `name` of a group, checked but not read; None where there is none."""
-        import h5py
-
-        data = self._child(group, name)
-        if data is None:
-            return None
-        place = f"{self.where}: {group.name}/{name}"
-        if not isinstance(data, h5py.Dataset):
-            raise ValueError(f"{place} should be an array, but it is a {type(data).__name__}.")
-        creation = data.id.get_create_plist()
-        if data.is_virtual or creation.get_external_count():
-            raise ValueError(f"{place} keeps its values in other files, which are not opened.")
-        filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
-        if not filters <= _FILTERS:
-            raise ValueError(f"{place} is packed with an unknown filter.")
-        if data.dtype.kind not in _KINDS and self._named_dtype(data) is None:
-            raise ValueError(f"{place} holds {data.dtype}, but weights are numbers.")
-        return data
-
-    def _named_dtype(self, data: Any) -> str | None:
-        """The small float that NumPy knows as so many bytes."""
-        if data.dtype.kind != "V" or data.dtype.names or data.dtype.subdtype:
-            return None
-        try:
-            name = data.attrs["dtype"]
-        except (KeyError, OSError, TypeError):
-            return None
-        sizes = {"bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "int4": 1, "uint4": 1}
-        return name if isinstance(name, str) and sizes.get(name) == data.dtype.itemsize else None
-
-    def dtype_of(self, data: Any) -> str:
-        """The name of an array's dtype."""
-        return self._named_dtype(data) or data.dtype.name
-
-    def array(self, data: Any) -> np.ndarray:
-        """The values of a checked array."""
-        try:
-            values = data[()]
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise ValueError(f"{self.where} is damaged at {data.name}: {error}.") from None
-        name = self._named_dtype(data)
-        return np.asarray(values) if name is None else np.asarray(values).view(np.dtype(name))
-
-    def extra(self, expected: set[str], ignored: str | None) -> list[str]:
-        """The arrays in groups where the model has no object."""
-        from h5py import Group, h5o  # pyright: ignore[reportAttributeAccessIssue]
-
-        faults: list[str] = []
-        seen: set[int] = set()
-        stack: list[tuple[str, Any]] = [("", self.root)]
-        while stack:
-            path, group = stack.pop()
-            if path in expected or path == ignored or path.endswith("seed_generator"):
-                continue
-            address = h5o.get_info(group.id).addr
-            if address in seen or len(seen) > MAX_OBJECTS:
-                continue
-            seen.add(address)
-            for name in group:
-                child = self._child(group, name)
-                place = f"{path}/{name}" if path else name
-                if isinstance(child, Group):
-                    stack.append((place, child))
-                else:
-                    faults.append(f"extra {place}")
-        return faults
-
-
-class _Store(Mapping[str, Any]):
-    """What a `load_own_variables` of somebody's own reads from: arrays, each checked before it is read."""
-
-    def __init__(self, reader: _Reader, group: Any) -> None:
-        self._reader, self._group = reader, group
-
-    def __getitem__(self, key: str) -> Any:
-        data = self._reader.dataset(self._group, key)
-        if data is None:
-            raise KeyError(key)
-        size = data.size * data.dtype.itemsize
-        if size > 1 << 20 and size > 1000 * max(data.id.get_storage_size(), 1):
-            raise ValueError(f"{self._reader.where}: {data.name} claims {size:,} bytes that the file does not hold.")
-        return self._reader.array(data)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._group)
-
-    def __len__(self) -> int:
-        return len(self._group)

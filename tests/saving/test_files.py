@@ -90,13 +90,13 @@ def test_other_kinds_of_files(tmp_path):
         small().load_weights(tmp_path / "n.weights.h5")
 
 
-@pytest.mark.parametrize("name", ["x", "x.h5", "x.foo", "x.keras.zip"])
+@pytest.mark.parametrize("name", ["x", "x.foo", "x.keras.zip"])
 def test_save_wants_its_suffix(name, tmp_path):
     with pytest.raises(ValueError, match=r"`\.keras`"):
         small().save(tmp_path / name)
     with pytest.raises(ValueError, match=r"`\.weights\.h5`"):
         small().save_weights(tmp_path / name)
-    with pytest.raises(ValueError, match=r"`\.weights\.h5` and `\.keras`"):
+    with pytest.raises(ValueError, match=r"`\.weights\.h5`, .*`\.keras`"):
         small().load_weights(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

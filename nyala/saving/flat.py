@@ -1,0 +1,202 @@
+"""Weights by name, one after the other: NumPy's `.npz` and `.safetensors`.
+
+A name is the place in a `.weights.h5` file, `layers/dense/vars/0`. Arrays are written one by one, and read one by one
+when it is known that each fits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nyala.saving import archive
+from nyala.saving.hdf5 import MAX_OBJECTS, Entry
+
+_MAX_HEADER = 10_000  # bytes before the values of an array in an `.npz` file
+
+
+class Flat:
+    """Arrays by name as a `Source`."""
+
+    def __init__(self, entries: Mapping[str, Entry], where: str) -> None:
+        self.where = where
+        self._groups: dict[str, dict[str, Entry]] = {}
+        for name, entry in entries.items():
+            place, _, key = name.rpartition("/")
+            self._groups.setdefault(place, {})[key] = entry
+
+    def group(self, path: str) -> Mapping[str, Entry] | None:
+        """The arrays at a place."""
+        return self._groups.get(path)
+
+    def places(self, known: Callable[[str], bool]) -> Iterator[str]:
+        """Every array, but for those in places that are `known`."""
+        for place, group in self._groups.items():
+            if not known(place):
+                yield from (f"{place}/{key}" for key in group)
+
+
+def _named_arrays(model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    from nyala.saving.weights import own_arrays  # reading, which needs no TensorFlow, does without
+
+    for place, _, arrays in own_arrays(model):
+        for key, array in arrays.items():
+            yield f"{place}/{key}", array
+
+
+# ---- .npz ----
+
+
+def write_npz(model: Any, path: Path) -> None:
+    """Write the weights so that `numpy.load` reads them."""
+    with archive.atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as npz:
+        for name, array in _named_arrays(model):
+            if array.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"{name} is {array.dtype.name}, which `.npz` files do not know; save to `.weights.h5` or "
+                    "`.safetensors`."
+                )
+            with npz.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[Flat]:
+    """The weights in an `.npz` file: plain numbers only, nothing pickled."""
+    with archive.open_file(path) as file:
+        try:
+            npz = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+            raise ValueError(f"{path} is no `.npz` file, or it is cut short: {error}.") from None
+        infos = npz.infolist()
+        if len(infos) > MAX_OBJECTS or len({info.filename for info in infos}) < len(infos):
+            raise ValueError(f"{path} holds {len(infos):,} arrays, some under one name or too many.")
+        yield Flat({i.filename.removesuffix(".npy"): _npy_entry(npz, i, path) for i in infos}, str(path))
+
+
+def _npy_entry(npz: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Entry:
+    """An array of the archive: its header is read, its values are not."""
+    place = f"{path}, member {info.filename[:200]!r}"
+    with _sound(place), npz.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+            version
+        )
+        if read_header is None:
+            raise ValueError(f"its format {version} is unknown")
+        shape, column_order, dtype = read_header(member, max_header_size=_MAX_HEADER)
+        start = member.tell()
+        if dtype.kind not in "biuf" or dtype.hasobject:
+            raise ValueError(f"it holds {dtype}, but weights are numbers")
+        if math.prod(shape) * dtype.itemsize != info.file_size - start or any(size < 0 for size in shape):
+            raise ValueError(f"its header says {shape} of {dtype}, which is not what the file holds")
+
+    def read() -> np.ndarray:
+        with _sound(place), npz.open(info) as member:
+            member.read(start)
+            values = np.frombuffer(bytearray(member.read(info.file_size - start)), dtype)
+            member.read(1)  # the end, where the checksum is verified
+        return values.reshape(shape, order="F" if column_order else "C")
+
+    return Entry(info.filename, shape, dtype.name, info.compress_size, read)
+
+
+@contextmanager
+def _sound(place: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{place} is damaged or no array of numbers: {str(error)[:300]}.") from None
+
+
+# ---- .safetensors: the length of a header in 8 bytes, the header as JSON, the values ----
+
+_TYPES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
+}  # fmt: skip
+_TYPE_OF = {name: code for code, name in _TYPES.items()}
+
+
+def _dtype(name: str) -> np.dtype:
+    if name.startswith(("bfloat16", "float8")):
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))
+    return np.dtype(name)
+
+
+def write_safetensors(model: Any, path: Path) -> None:
+    """Write the weights as the `safetensors` package does; the values are gone through twice, to keep none in memory."""
+    header: dict[str, Any] = {"__metadata__": {"format": "keras"}}
+    end = 0
+    for name, array in _named_arrays(model):
+        if array.dtype.name not in _TYPE_OF:
+            raise ValueError(f"{name} is {array.dtype.name}, which `.safetensors` files do not know.")
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": _TYPE_OF[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with archive.atomic_write(path) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in _named_arrays(model):
+            file.write(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
+
+
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[Flat]:
+    """The weights in a `.safetensors` file; each value belongs to one array, and none lies outside of the file."""
+    with archive.open_file(path) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(size - 8, archive.MAX_JSON):
+            raise ValueError(f"{path} is no `.safetensors` file, or it is cut short.")
+        header = archive.read_json(file.read(length), f"{path}, header")
+        header.pop("__metadata__", None)
+        if len(header) > MAX_OBJECTS:
+            raise ValueError(f"{path} lists {len(header):,} arrays; at most {MAX_OBJECTS:,} are looked at.")
+        entries = {name: _tensor(file, 8 + length, name, data, path) for name, data in header.items()}
+        spans = sorted(tuple(data["data_offsets"]) for data in header.values())
+        ends = [0, *(end for _, end in spans)]
+        if [start for start, _ in spans] != ends[:-1] or ends[-1] != size - 8 - length:
+            raise ValueError(f"{path} is cut short, or its arrays overlap.")
+        yield Flat(entries, str(path))
+
+
+def _sizes(value: Any) -> list[int] | None:
+    """A list of whole numbers; None for anything else."""
+    if isinstance(value, list) and all(type(number) is int and 0 <= number < 2**63 for number in value):
+        return value
+    return None
+
+
+def _tensor(file: IO[bytes], base: int, name: str, data: Any, path: Path) -> Entry:
+    place = f"{path}: {name[:200]!r}"
+    shape, span = (_sizes(data.get(key) if isinstance(data, dict) else None) for key in ("shape", "data_offsets"))
+    if shape is None or span is None or len(span) != 2:
+        raise ValueError(f"{place} is described by {str(data)[:100]}, which is no array.")
+    if data.get("dtype") not in _TYPES:
+        raise ValueError(f"{place} holds {str(data.get('dtype'))[:100]!r}, but weights are numbers.")
+    dtype = _dtype(_TYPES[data["dtype"]])
+    if math.prod(shape) * dtype.itemsize != span[1] - span[0]:
+        raise ValueError(f"{place} is {shape} of {dtype}, which is not the {span[1] - span[0]:,} bytes that it has.")
+
+    def read() -> np.ndarray:
+        file.seek(base + span[0])
+        return np.frombuffer(bytearray(file.read(span[1] - span[0])), dtype).reshape(shape)
+
+    return Entry(name, tuple(shape), dtype.name, span[1] - span[0], read)
+
+
+WRITERS = {".npz": write_npz, ".safetensors": write_safetensors}
+OPENERS = {".npz": open_npz, ".safetensors": open_safetensors}

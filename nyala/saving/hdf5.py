@@ -1,0 +1,296 @@
+"""HDF5 files read with care: plain groups and plain arrays are touched, never links, other files, objects or code.
+
+What reads weights sees a file as places that hold arrays (`Source`), whatever its format; an array is described first
+(`Entry`: shape and dtype) and read when somebody has said that it fits. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+MAX_OBJECTS = 30_000  # groups and arrays in a file besides those a model knows
+MAX_TEXT = 64 << 20  # bytes of one attribute
+MAX_NAMES = 100_000  # texts in one attribute
+MAX_RATIO = 1000  # what an array may claim of what the file holds, where nobody knows its shape
+_FILTERS = {1, 2, 3}  # deflate, shuffle, checksum: what HDF5 itself brings
+_KINDS = "biuf"  # of NumPy's dtypes: whole numbers, booleans, floats
+SMALL_TYPES = {"bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "int4": 1, "uint4": 1}  # what NumPy has as bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An array in a file, checked but not read."""
+
+    place: str
+    shape: tuple[int, ...]
+    dtype: str
+    stored: int  # bytes in the file
+    read: Callable[[], np.ndarray]
+
+
+class Source(Protocol):
+    """A file of weights: places, each with arrays by name."""
+
+    where: str
+
+    def group(self, path: str) -> Mapping[str, Entry] | None:
+        """The arrays at a place; None where there is no such place."""
+        ...
+
+    def places(self, known: Callable[[str], bool]) -> Iterator[str]:
+        """Every array of the file as `place/name`, but for those in places that are `known`."""
+        ...
+
+
+class Group(Mapping[str, Entry]):
+    """The arrays in an HDF5 group."""
+
+    def __init__(self, reader: Reader, group: Any) -> None:
+        self._reader, self._group = reader, group
+
+    def __getitem__(self, key: str) -> Entry:
+        data = self._reader.entry(self._group, key)
+        if data is None:
+            raise KeyError(key)
+        return data
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and bool(self._group.id.links.exists(key.encode()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group)
+
+    def __len__(self) -> int:
+        return len(self._group)
+
+
+class Reader:
+    """An HDF5 file as a `Source`."""
+
+    def __init__(self, root: Any, where: str) -> None:
+        self.root, self.where = root, where
+
+    def child(self, group: Any, name: str) -> Any:
+        """What hangs under `name`; None where there is nothing."""
+        import h5py
+
+        try:
+            if not group.id.links.exists(name.encode()):
+                return None
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(
+                    f"{self.where}: {group.name}/{name} is a link to another place, which is not followed."
+                )
+            return group[name]
+        except (OSError, KeyError, RuntimeError, UnicodeError) as error:
+            raise ValueError(f"{self.where} is damaged at {group.name}/{name}: {error}.") from None
+
+    def find(self, path: str) -> Any:
+        """The HDF5 group at `path`; None where there is none."""
+        import h5py
+
+        found = self.root
+        for name in path.split("/") if path else ():
+            found = self.child(found, name)
+            if found is None:
+                return None
+            if not isinstance(found, h5py.Group):
+                raise ValueError(f"{self.where}: {path} should be a group, but it is a {type(found).__name__}.")
+        return found
+
+    def group(self, path: str) -> Group | None:
+        """The arrays at a place."""
+        found = self.find(path)
+        return None if found is None else Group(self, found)
+
+    def entry(self, group: Any, name: str) -> Entry | None:
+        """The array `name` of a group; None where there is none."""
+        data = self.child(group, name)
+        if data is None:
+            return None
+        dtype = self._checked(data, f"{self.where}: {group.name}/{name}")
+        return Entry(data.name, tuple(data.shape), dtype, data.id.get_storage_size(), lambda: self._array(data, dtype))
+
+    def _checked(self, data: Any, place: str) -> str:
+        """The name of an array's dtype, once nothing about it is strange."""
+        import h5py
+
+        if not isinstance(data, h5py.Dataset):
+            raise ValueError(f"{place} should be an array, but it is a {type(data).__name__}.")
+        try:
+            creation = data.id.get_create_plist()
+            if data.is_virtual or creation.get_external_count():
+                raise ValueError(f"{place} keeps its values in other files, which are not opened.")
+            filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
+            if not filters <= _FILTERS:
+                raise ValueError(f"{place} is packed with an unknown filter.")
+            if data.shape is None:
+                raise ValueError(f"{place} holds nothing, but weights are numbers.")
+            name = self._small_type(data) or (data.dtype.name if data.dtype.kind in _KINDS else None)
+            if h5py.check_enum_dtype(data.dtype) is not None and data.dtype.kind != "b":
+                name = None
+        except (OSError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{place} is damaged: {error}.") from None
+        if name is None:
+            raise ValueError(f"{place} holds {data.dtype}, but weights are numbers.")
+        return name
+
+    def _small_type(self, data: Any) -> str | None:
+        """The small float that NumPy knows as so many bytes."""
+        if data.dtype.kind != "V" or data.dtype.names or data.dtype.subdtype:
+            return None
+        name = self.text(data, "dtype")
+        return name if name is not None and SMALL_TYPES.get(name) == data.dtype.itemsize else None
+
+    def _array(self, data: Any, dtype: str) -> np.ndarray:
+        try:
+            values = np.asarray(data[()])
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise ValueError(f"{self.where} is damaged at {data.name}: {error}.") from None
+        return values.view(np.dtype(dtype)) if values.dtype.kind == "V" else values
+
+    # ---- Attributes ----
+
+    def text(self, item: Any, name: str) -> str | None:
+        """An attribute that is one text; None where there is none, or another kind of thing."""
+        found = self._attribute(item, name)
+        if isinstance(found, bytes):
+            found = found.decode("utf-8", "replace")
+        return found if isinstance(found, str) else None
+
+    def texts(self, item: Any, name: str) -> list[str] | None:
+        """An attribute that lists texts; long ones were written in parts, as `name0`, `name1`, …"""
+        parts = [self._attribute(item, name)]
+        if parts[0] is None:
+            parts = []
+            while (part := self._attribute(item, f"{name}{len(parts)}")) is not None:
+                parts.append(part)
+            if not parts:
+                return None
+        values = [value for part in parts for value in np.asarray(part).reshape(-1).tolist()]
+        values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError(f"{self.where}: the attribute {name!r} of {item.name} should list names.")
+        return values
+
+    def _attribute(self, item: Any, name: str) -> Any:
+        try:
+            if name not in item.attrs:
+                return None
+            described = item.attrs.get_id(name)
+            count = int(np.prod(described.shape, dtype=object)) if described.shape else 1
+            kind = described.dtype
+            if not count:
+                return np.zeros(0, "S1")
+            if kind.kind != "S" and not (kind.kind == "O" and _is_text(kind)):
+                return None
+            size = described.get_storage_size() if kind.kind == "S" else count * self._loose_bytes(count)
+            if count > MAX_NAMES or size > MAX_TEXT * (1 if kind.kind == "S" else 16):
+                raise ValueError(f"{self.where}: the attribute {name!r} of {item.name} is too large.")
+            return item.attrs[name]
+        except (OSError, KeyError, RuntimeError, TypeError, UnicodeError) as error:
+            raise ValueError(f"{self.where} is damaged at the attribute {name!r} of {item.name}: {error}.") from None
+
+    def _loose_bytes(self, count: int) -> int:
+        """How many bytes one text of an attribute may be: what the file holds outside of its arrays.
+
+        Texts of any length lie in a heap, and several may be one; only the heap's size bounds what reading them takes.
+        """
+        if count <= 1:
+            return int(self.root.id.get_filesize())
+        if not hasattr(self, "_loose"):
+            from h5py import h5d  # pyright: ignore[reportAttributeAccessIssue]
+
+            arrays = (h5d.open(group, name) for _, group, name in self._walk(lambda place: False))
+            self._loose = int(self.root.id.get_filesize()) - sum(array.get_storage_size() for array in arrays)
+        return max(self._loose, 1)
+
+    # ---- Everything ----
+
+    def places(self, known: Callable[[str], bool]) -> Iterator[str]:
+        """Every array, but for those in groups that are `known`."""
+        return (place for place, _, _ in self._walk(known))
+
+    def _walk(self, known: Callable[[str], bool]) -> Iterator[tuple[str, Any, bytes]]:
+        """Every array as its place, the id of its group and its name there; in h5py's plainest calls, to be quick."""
+        from h5py import h5g, h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
+
+        stack: list[tuple[str, Any]] = [("", self.root.id)]
+        seen: set[int] = set()
+        count = 0
+        while stack:
+            path, group = stack.pop()
+            if known(path):
+                continue
+            names: list[bytes] = []
+            group.links.iterate(names.append)
+            count += len(names)
+            if count > MAX_OBJECTS:
+                raise ValueError(f"{self.where} holds more than {MAX_OBJECTS:,} groups and arrays.")
+            for name in names:
+                place = f"{path}/{name.decode('utf-8', 'replace')}".lstrip("/")
+                if group.links.get_info(name).type != h5l.TYPE_HARD:
+                    raise ValueError(f"{self.where}: {place} is a link to another place, which is not followed.")
+                info = h5o.get_info(group, name)
+                if info.type == h5o.TYPE_DATASET:
+                    yield place, group, name
+                elif info.type == h5o.TYPE_GROUP and info.addr not in seen:
+                    seen.add(info.addr)
+                    stack.append((place, h5g.open(group, name)))
+
+
+def _is_text(dtype: Any) -> bool:
+    import h5py
+
+    return h5py.check_string_dtype(dtype) is not None
+
+
+_SMALL = 16 << 20  # bytes: smaller files inside of archives are read whole, for HDF5 reads in very small pieces
+
+
+@contextmanager
+def open_hdf5(file: Any, where: str) -> Iterator[Reader]:
+    """The HDF5 file in an open file; a ValueError where there is none."""
+    import h5py
+    from h5py import h5f  # pyright: ignore[reportAttributeAccessIssue]
+
+    try:
+        if isinstance(getattr(file, "name", None), (str, Path)):
+            root = h5py.File(file.name, "r", locking=False)  # itself, rather than through Python
+        elif file.seek(0, 2) <= _SMALL:
+            file.seek(0)
+            root = h5py.File(h5f.open_file_image(file.read()))
+        else:
+            root = h5py.File(file, "r")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{where} is no HDF5 file, or it is cut short: {error}.") from None
+    with root:
+        yield Reader(root, where)
+
+
+class Store(Mapping[str, Any]):
+    """What a `load_own_variables` of somebody's own reads from: arrays, each checked before it is read."""
+
+    def __init__(self, group: Mapping[str, Entry], where: str) -> None:
+        self._group, self._where = group, where
+
+    def __getitem__(self, key: str) -> Any:
+        entry = self._group[key]
+        size = int(np.prod(entry.shape, dtype=object)) * (
+            SMALL_TYPES.get(entry.dtype) or np.dtype(entry.dtype).itemsize
+        )
+        if size > 1 << 20 and size > MAX_RATIO * max(entry.stored, 1):
+            raise ValueError(f"{self._where}: {entry.place} claims {size:,} bytes that the file does not hold.")
+        return entry.read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group)
+
+    def __len__(self) -> int:
+        return len(self._group)

@@ -1,0 +1,161 @@
+"""Weights in several `.weights.h5` files, none larger than a limit, and a `.weights.json` that says what is where."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from nyala.saving import archive
+from nyala.saving.hdf5 import Entry, Reader, open_hdf5
+
+SUFFIX = ".weights.json"
+MAX_SHARDS = 10_000
+_NAME = re.compile(r"[^/\\\0:]+\.weights\.h5")
+
+# ---- Writing ----
+
+
+def write_shards(model: Any, path: Path, limit: int) -> None:
+    """Write all shards beside their places first; the reference reads them by number, so their names are fixed.
+
+    An index of before goes when they move and the new one comes last: what is interrupted in between cannot be loaded
+    as a mixture of two models.
+    """
+    stem = path.name.removesuffix(SUFFIX).removesuffix(".weights.h5")
+    index = path.with_name(stem + SUFFIX)
+    before = _shards_of(index)
+    places: dict[str, list[str]] = {}
+    written: dict[str, str] = {}  # the name of a shard → where it lies until all are there
+    total = 0
+    try:
+        for number, shard in enumerate(_split(model, limit)):
+            name = f"{stem}_{number:05d}.weights.h5"
+            written[name] = _write_shard(path.with_name(name), shard)
+            for place, _, arrays in shard:
+                total += sum(array.nbytes for array in arrays.values())
+                if arrays:
+                    places.setdefault(f"/{place}", []).append(name)
+        index.unlink(missing_ok=True)
+        for name in list(written):
+            archive.move_to_place(written.pop(name), path.with_name(name))
+    except BaseException:
+        for file in written.values():
+            Path(file).unlink(missing_ok=True)
+        raise
+    data = {"metadata": {"total_size": float(total)}, "weight_map": places}
+    with archive.atomic_write(index) as file:
+        file.write(json.dumps(data, indent=4).encode())
+    now = {name for names in places.values() for name in names}
+    for name in before:
+        if name not in now:
+            path.with_name(name).unlink(missing_ok=True)
+
+
+Part = tuple[str, str, dict[str, Any]]  # a place, the name of its object, some of its arrays
+
+
+def _split(model: Any, limit: int) -> Iterator[list[Part]]:
+    """The model's arrays in lists of at most `limit` bytes."""
+    from nyala.saving.weights import own_arrays  # reading, which needs no TensorFlow, does without
+
+    shard: list[Part] = []
+    size = 0
+    for place, owner, arrays in own_arrays(model):
+        shard.append((place, owner, {}))
+        for key, array in arrays.items():
+            if array.nbytes > limit:
+                raise ValueError(
+                    f"{place}/{key} of `{owner}` takes {array.nbytes:,} bytes, more than max_shard_size allows "
+                    f"({limit:,}); allow more."
+                )
+            if size + array.nbytes > limit:
+                yield shard
+                shard, size = [(place, owner, {})], 0
+            shard[-1][2][key] = array
+            size += array.nbytes
+    yield shard
+
+
+def _write_shard(path: Path, shard: list[Part]) -> str:
+    import h5py
+
+    from nyala.saving.weights import HDF5Writer
+
+    with archive.beside(path) as file, h5py.File(file, "w") as root:
+        for place, owner, arrays in shard:
+            group = root.create_group(place)
+            group.attrs["name"] = owner
+            writer = HDF5Writer(group)
+            for key, array in arrays.items():
+                writer[key] = array
+    return file.name
+
+
+def _shards_of(index: Path) -> list[str]:
+    """The shards that an index of before names, if there is one."""
+    try:
+        return sorted({name for names in _read_map(index).values() for name in names})
+    except (OSError, ValueError):
+        return []
+
+
+# ---- Reading ----
+
+
+class Shards:
+    """The shards as one `Source`."""
+
+    def __init__(self, readers: Mapping[str, Reader], places: Mapping[str, list[str]], where: str) -> None:
+        self.where, self._readers, self._places = where, readers, places
+
+    def group(self, path: str) -> Mapping[str, Entry] | None:
+        """The arrays at a place, from all files that have some of them."""
+        names = self._places.get(f"/{path}")
+        if names is None:
+            return None
+        found: dict[str, Entry] = {}
+        for name in names:
+            found.update(self._readers[name].group(path) or {})
+        return found
+
+    def places(self, known: Callable[[str], bool]) -> Iterator[str]:
+        """Every array, but for those in groups that are `known`."""
+        for reader in self._readers.values():
+            yield from reader.places(known)
+
+
+def _read_map(path: Path) -> dict[str, list[str]]:
+    with archive.open_file(path) as file:
+        data = archive.read_json(file.read(archive.MAX_JSON + 1)[: archive.MAX_JSON], str(path))
+    found = data.get("weight_map")
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} has no `weight_map`, which says in which file each weight is.")
+    places: dict[str, list[str]] = {}
+    for place, names in found.items():
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+            raise ValueError(f"{path} names {str(names)[:100]!r} for {place[:100]!r}; only files beside it are opened.")
+        places[place] = names
+    return places
+
+
+@contextmanager
+def open_shards(path: Path) -> Iterator[Shards]:
+    """The weights that a `.weights.json` lists, open for reading."""
+    places = _read_map(path)
+    names = sorted({name for listed in places.values() for name in listed})
+    if len(names) > MAX_SHARDS:
+        raise ValueError(f"{path} names {len(names):,} files; at most {MAX_SHARDS:,} are opened.")
+    with ExitStack() as stack:
+        readers = {}
+        for name in names:
+            shard = path.with_name(name)
+            if shard.is_symlink():
+                raise ValueError(f"{shard} is a link to another place, which is not followed.")
+            file = stack.enter_context(archive.open_file(shard))
+            readers[name] = stack.enter_context(open_hdf5(file, str(shard)))
+        yield Shards(readers, places, str(path))
