@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
         models,
         ops,
         optimizers,
+        quantizers,
         random,
         regularizers,
         saving,
@@ -48,14 +49,15 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
     from nyala.metrics import Metric
     from nyala.models import Model, Sequential
     from nyala.optimizers import Optimizer
+    from nyala.quantizers import Quantizer
     from nyala.regularizers import Regularizer
 
 
 # Where each public name lives; a name of None is the module itself.
 _SUBMODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "export",
-    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "random",
-    "regularizers", "saving", "tree", "utils",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "quantizers", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 _HOMES = {
     "DTypePolicy": "dtype_policies",
@@ -71,6 +73,7 @@ _HOMES = {
     "Model": "models",
     "Operation": "core.graph",
     "Optimizer": "optimizers",
+    "Quantizer": "quantizers",
     "Regularizer": "regularizers",
     "RematScope": "core.remat",
     "Sequential": "models",
@@ -96,6 +99,7 @@ __all__ = [
     "Model",
     "Operation",
     "Optimizer",
+    "Quantizer",
     "Regularizer",
     "RematScope",
     "Sequential",
@@ -121,6 +125,7 @@ __all__ = [
     "name_scope",
     "ops",
     "optimizers",
+    "quantizers",
     "random",
     "regularizers",
     "remat",

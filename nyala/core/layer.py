@@ -545,6 +545,10 @@ class Layer(Operation, Trackable):
             raise ValueError(f"`{self.path}` has {len(variables)} variables, the file has {len(store.keys())}.{hint}")
         for place, variable in enumerate(variables):
             variable.assign(np.asarray(store[str(place)]))
+        self._after_loading()
+
+    def _after_loading(self) -> None:
+        """What is to do once the layer's own variables came out of a file: nothing, for most layers."""
 
     def _own_variables(self) -> list[Variable]:
         own = [item for item in owned(self) if isinstance(item, Variable)]
@@ -630,6 +634,17 @@ class Layer(Operation, Trackable):
     def quantization_mode(self) -> str | None:
         """How the weights are quantized, if they are."""
         return self._dtype_policy.quantization_mode
+
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        """Keep the weights in few bits from now on; a layer that can says how, for any other it is an error."""
+        raise NotImplementedError(
+            f"`{self.path}` ({type(self).__name__}) cannot be quantized; Dense, EinsumDense and Embedding layers can. "
+            "Model.quantize() takes those and leaves the others."
+        )
+
+    def quantized_build(self, input_shape: Any, mode: str) -> None:
+        """Create the weights of a quantized layer; a layer that can be quantized says which."""
+        raise NotImplementedError(f"`{self.path}` ({type(self).__name__}) has no weights that could be quantized.")
 
     # ---- Names, shapes, config ----
 

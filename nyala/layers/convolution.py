@@ -15,6 +15,7 @@ from nyala.core.layer import Layer
 from nyala.core.settings import standardize_data_format
 from nyala.core.variable import Variable
 from nyala.layers.checks import integer_tuple, one_of, positive_integer
+from nyala.layers.lora import LowRank
 from nyala.layers.windows import channels_spec, join_shape, split_shape, with_defaults
 from nyala.ops.convolution import (
     check_output_padding,
@@ -119,7 +120,7 @@ class BaseConv(Layer):
 # ---- Convolution ----
 
 
-class Conv(BaseConv):
+class Conv(LowRank, BaseConv):
     """Convolution over `rank` spatial dimensions: the base of `Conv1D`, `Conv2D` and `Conv3D`."""
 
     def __init__(
@@ -142,12 +143,27 @@ class Conv(BaseConv):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        lora_rank, lora_alpha = kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None)
         super().__init__(locals())
+        self.keep_lora(lora_rank, lora_alpha)
         if self.filters % self.groups:
             raise ValueError(
                 f"`filters` of `{self.name}` must be a multiple of `groups`, but got {self.filters} and {self.groups}."
             )
         refuse_strides_with_dilation(self.name, self.strides, self.dilation_rate)
+
+    @property
+    def kernel(self) -> Any:
+        """W: the variable, or with LoRA what it amounts to."""
+        return self.effective()
+
+    @kernel.setter
+    def kernel(self, variable: Variable) -> None:
+        self._kernel = variable
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.start_lora()
 
     def kernels(self, channels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         if channels % self.groups:
@@ -157,7 +173,7 @@ class Conv(BaseConv):
         return {"kernel": ("kernel", (*self.kernel_size, channels // self.groups, self.filters))}
 
     def convolve(self, inputs: Any) -> Any:
-        return self.convolution_op(inputs, self.kernel.value)
+        return self.convolution_op(inputs, self.merged() if self.lora_enabled else self._kernel.value)
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution with `kernel`, without bias and activation; override it to change the kernel on its way."""

@@ -6,11 +6,12 @@ from typing import Any
 
 from nyala.core import config
 from nyala.core.engine import tf
-from nyala.core.layer import InputSpec, Layer
+from nyala.core.layer import InputSpec
 from nyala.layers.checks import positive_integer
+from nyala.layers.quantized import QuantizableKernel
 
 
-class Dense(Layer):
+class Dense(QuantizableKernel):
     """A densely connected layer: `output = activation(input @ W + b)`, W of shape (D, U) and b of shape (U,).
 
     Shapes: (N, …, D) → (N, …, U). Raises ValueError where `units` is no positive integer or D is unknown.
@@ -51,16 +52,11 @@ class Dense(Layer):
         self.bias_constraint = config.constraints.get(bias_constraint)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
+        self.keep_adaptations(lora_rank, lora_alpha, quantization_config)
 
     def build(self, input_shape: Any) -> None:
         features = input_shape[-1]
-        self.kernel = self.add_weight(
-            shape=(features, self.units),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self.add_kernel((features, self.units))
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -71,15 +67,20 @@ class Dense(Layer):
                 name="bias",
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
+        self.start_lora()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        kernel = self.kernel.value
+        kernel = self.merged() if self.lora_enabled else self._kernel.value
+        return self.finish(self.contract(inputs, kernel))
+
+    def contract(self, inputs: Any, kernel: Any) -> Any:
         if isinstance(inputs, tf.SparseTensor):
-            outputs = tf.sparse.sparse_dense_matmul(inputs, kernel)
-        else:
-            outputs = tf.matmul(inputs, kernel) if inputs.shape.rank == 2 else tf.tensordot(inputs, kernel, 1)
+            return tf.sparse.sparse_dense_matmul(inputs, kernel)
+        return tf.matmul(inputs, kernel) if inputs.shape.rank == 2 else tf.tensordot(inputs, kernel, 1)
+
+    def finish(self, outputs: Any, bias: Any = None) -> Any:
         if self.bias is not None:
-            outputs = tf.nn.bias_add(outputs, self.bias.value)
+            outputs = tf.nn.bias_add(outputs, self.bias.value if bias is None else bias)
         return self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from nyala.core import config
 from nyala.core.engine import tf
-from nyala.core.layer import Layer
+from nyala.layers.quantized import QuantizableKernel
 
 
-class EinsumDense(Layer):
+class EinsumDense(QuantizableKernel):
     """A dense layer whose product is an Einstein sum: `output = activation(einsum(equation, input, W) + b)`.
 
     `equation` is `"X,Y->Z"`, `"...X,Y->...Z"` or `"X...,Y->Z..."` with letters for X (input), Y (kernel W) and Z
@@ -58,17 +58,14 @@ class EinsumDense(Layer):
         self.bias_regularizer = config.regularizers.get(bias_regularizer)
         self.kernel_constraint = config.constraints.get(kernel_constraint)
         self.bias_constraint = config.constraints.get(bias_constraint)
+        self.gptq_unpacked_column_size = gptq_unpacked_column_size
+        self.keep_adaptations(lora_rank, lora_alpha, quantization_config)
 
     def build(self, input_shape: Any) -> None:
         terms = parse(self.equation)
         sizes = letter_sizes(terms, input_shape, self.partial_output_shape)
-        self.kernel = self.add_weight(
-            shape=tuple(sizes[letter] for letter in terms.kernel),
-            initializer=with_axes(self.kernel_initializer, terms),
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-            name="kernel",
-        )
+        self.rank_of_inputs = len(input_shape)
+        self.add_kernel(tuple(sizes[letter] for letter in terms.kernel), with_axes(self.kernel_initializer, terms))
         self.bias = None
         if self.bias_axes:
             self.bias = self.add_weight(
@@ -78,11 +75,18 @@ class EinsumDense(Layer):
                 constraint=self.bias_constraint,
                 name="bias",
             )
+        self.start_lora()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        outputs = tf.einsum(self.equation, inputs, self.kernel.value)
+        kernel = self.merged() if self.lora_enabled else self._kernel.value
+        return self.finish(self.contract(inputs, kernel))
+
+    def contract(self, inputs: Any, kernel: Any) -> Any:
+        return tf.einsum(self.equation, inputs, kernel)
+
+    def finish(self, outputs: Any, bias: Any = None) -> Any:
         if self.bias is not None:
-            outputs += self.bias.value
+            outputs += self.bias.value if bias is None else bias
         return self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -95,8 +99,48 @@ class EinsumDense(Layer):
         return (*named, *input_shape[len(input_shape) - left_out :])
 
     def get_config(self) -> dict[str, Any]:
-        own = {"activity_regularizer": None, **super().get_config()}
-        return {**own, "output_shape": list(self.partial_output_shape)}
+        own = {"activity_regularizer": None, **super().get_config(), "output_shape": list(self.partial_output_shape)}
+        if self.gptq_unpacked_column_size is None:
+            del own["gptq_unpacked_column_size"]
+        return own
+
+    # ---- What quantization asks: which axes are summed over, and where the others stand in the outputs ----
+
+    @property
+    def contracted_axes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        terms = parse(self.equation)
+        before = self.rank_of_inputs - len(terms.inputs) if terms.ellipsis == "before" else 0
+        of_inputs = [before + place for place, letter in enumerate(terms.inputs) if letter not in terms.outputs]
+        of_kernel = [place for place, letter in enumerate(terms.kernel) if letter not in terms.outputs]
+        return tuple(of_inputs), tuple(of_kernel)
+
+    name_of_zero_points = "zero_point"
+
+    def note_columns(self, columns: int) -> None:
+        if self.scheme.how.mode == "gptq":
+            self.gptq_unpacked_column_size = columns
+
+    def kernel_scale_for_outputs(self, scale: Any) -> Any:
+        terms = parse(self.equation)
+        sizes = dict(zip(terms.kernel, scale.shape))
+        named = [sizes.get(letter, 1) for letter in terms.inputs]
+        others = [1] * (self.rank_of_inputs - len(named))
+        shape = [*others, *named] if terms.ellipsis == "before" else [*named, *others]
+        return tf.einsum(self.equation, tf.ones(shape, scale.dtype), scale)
+
+    def kernel_scale_for_kernel(self, scale: Any) -> Any:
+        terms = parse(self.equation)
+        count = len(terms.outputs)
+        named = tf.reshape(scale, scale.shape[-count:] if terms.ellipsis == "before" else scale.shape[:count])
+        sizes = dict(zip(terms.outputs, named.shape))
+        ones = tf.ones([sizes.get(letter, 1) for letter in terms.inputs], scale.dtype)
+        return tf.einsum(f"{terms.outputs},{terms.inputs}->{terms.kernel}", named, ones)
+
+    def inputs_scale_for_outputs(self, scale: Any) -> Any:
+        terms = parse(self.equation)
+        shared = set(terms.inputs) & set(terms.outputs)
+        shape = [size if letter in shared else 1 for letter, size in zip(terms.kernel, self.kernel_shape)]
+        return tf.einsum(self.equation, scale, tf.ones(shape, scale.dtype))
 
 
 class Terms(NamedTuple):

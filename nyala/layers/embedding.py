@@ -6,12 +6,11 @@ from typing import Any
 
 from nyala.core import config
 from nyala.core.engine import tf
-from nyala.core.layer import Layer
-from nyala.core.tensor import promote
 from nyala.layers.checks import positive_integer
+from nyala.layers.quantized_tables import QuantizableTable
 
 
-class Embedding(Layer):
+class Embedding(QuantizableTable):
     """A vector for each whole number: `output = E[input]`, E of shape (input_dim, output_dim).
 
     With `mask_zero`, inputs of 0 are padding: the layers behind get a mask. `weights` are the table's first values.
@@ -47,7 +46,7 @@ class Embedding(Layer):
         self.embeddings_initializer = config.initializers.get(embeddings_initializer)
         self.embeddings_regularizer = config.regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = config.constraints.get(embeddings_constraint)
-        self.quantization_config = quantization_config
+        self.keep_adaptations(lora_rank, lora_alpha, quantization_config)
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False  # a float16 cannot hold a large index
@@ -56,18 +55,13 @@ class Embedding(Layer):
             self.set_weights(weights if isinstance(weights, list) else [weights])
 
     def build(self, input_shape: Any = None) -> None:
-        self.embeddings = self.add_weight(
-            shape=(self.input_dim, self.output_dim),
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
+        self.add_table()
+        self.start_lora()
 
     def call(self, inputs: Any) -> Any:
         indices = _as_indices(inputs)
         indices = tf.where(indices < 0, indices + self.input_dim, indices)  # -1 is the last row
-        return tf.cast(tf.gather(self.embeddings.value, indices), self.compute_dtype)
+        return tf.cast(self.rows(indices), self.compute_dtype)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         if not self.mask_zero:
@@ -80,7 +74,7 @@ class Embedding(Layer):
 
     def get_config(self) -> dict[str, Any]:
         kept = {name: value for name, value in super().get_config().items() if name != "weights"}
-        return {"activity_regularizer": None, "quantization_config": self.quantization_config, **kept}
+        return {"activity_regularizer": None, **kept}
 
 
 def _as_indices(inputs: Any) -> Any:
@@ -134,19 +128,12 @@ class ReversibleEmbedding(Embedding):
     def build(self, inputs_shape: Any = None) -> None:
         super().build(inputs_shape)
         if not self.tie_weights:
-            self.reverse_embeddings = self.add_weight(
-                shape=(self.output_dim, self.input_dim),
-                initializer=self.embeddings_initializer,
-                name="reverse_embeddings",
-            )
+            self.add_reverse_table()
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         if not reverse:
             return super().call(inputs)
-        matrix = tf.transpose(self.embeddings.value) if self.tie_weights else self.reverse_embeddings.value
-        if self.reverse_dtype is not None:
-            inputs, matrix = tf.cast(inputs, self.reverse_dtype), tf.cast(matrix, self.reverse_dtype)
-        logits = tf.matmul(*promote(inputs, tf.convert_to_tensor(matrix)))
+        logits = self.times_matrix(inputs, self.tie_weights, self.reverse_dtype)
         if self.logit_soft_cap is not None:
             logits = tf.tanh(logits / self.logit_soft_cap) * self.logit_soft_cap
         return logits

@@ -187,6 +187,33 @@ class Model(Trainer, Layer):
 
     distribute_reduction_method = "auto"
 
+    # ---- Weights in few bits ----
+
+    def quantize(self, mode: Any = None, config: Any = None, filters: Any = None, **kwargs: Any) -> None:
+        """Quantize every layer inside that can be; the model must be compiled again before it trains on.
+
+        `mode` is "int8", "int4" or "float8"; or `config` says how, which "gptq" and "awq" need. `filters` chooses layers:
+        a regular expression, or several, that match somewhere in their paths, or a function of a layer. Raises
+        ValueError where the model is not built, and for an unknown mode.
+
+        Example:
+            >>> import nyala
+            >>> model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(2)])
+            >>> model.quantize("int8")
+            >>> model.layers[0].kernel.dtype
+            'int8'
+        """
+        from nyala.models.quantization import quantize_model
+
+        quantize_model(self, mode, config, filters, **kwargs)
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
+        """The layers that "gptq" and "awq" quantize one after the other; a subclass says which, the default is None.
+
+        The keys are `pre_block_layers`, which make the first block's inputs, and `sequential_blocks`.
+        """
+        return None
+
     # ---- Files ----
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
