@@ -151,7 +151,7 @@ class Layer(Operation, Trackable):
         """Compute on tensors or arrays, or record the call on symbolic ones; build first where that is still to do."""
         signature = call_signature(type(self))
         self._require_constructed()
-        arguments = self._convert(signature.name_arguments(self, args, kwargs))
+        arguments, plain = self._convert(signature.name_arguments(self, args, kwargs))
         outer = _current.context
         context = _current.context = outer or CallContext()
         training_before = context.training
@@ -161,11 +161,11 @@ class Layer(Operation, Trackable):
             with name_scope(self.name):
                 self._ensure_built(signature, arguments)
                 self._check_inputs(arguments)
-                if any_symbolic(arguments.values()):
+                if not plain and any_symbolic(arguments.values()):
                     outputs = self._record(args, kwargs, arguments)
                     self._pass_masks_on(arguments, masks, outputs)
                     return outputs
-                with autocast_scope(self.compute_dtype if self.autocast else None):
+                with autocast_scope(self._dtype_policy.compute_dtype if self.autocast else None):
                     outputs = self._run(signature, arguments)
             self._add_activity_loss(outputs)
             self._pass_masks_on(arguments, masks, outputs)
@@ -184,17 +184,24 @@ class Layer(Operation, Trackable):
                 f"{type(self).__name__} is not set up: its `__init__` must call `super().__init__()` before anything else."
             )
 
-    def _convert(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments with arrays made tensors and floats cast to the compute dtype."""
+    def _convert(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The arguments with arrays made tensors and floats cast; and whether all were tensors as they should be.
+
+        That is the usual case, and spared the search for symbols.
+        """
         dtype, autocast, convert = self.input_dtype, self.autocast, self._dtype_policy.convert_input
-        converted = {}
+        converted, plain = {}, True
         for name, value in arguments.items():
+            if (isinstance(value, tf.Tensor) and value.dtype.name == dtype) or value is None or isinstance(value, bool):
+                converted[name] = value
+                continue
+            plain = False
             if isinstance(value, (list, tuple, dict)):
                 value = tree.map_structure(lambda x: convert(x, autocast, dtype), value)
             elif value is not None and not isinstance(value, (bool, int, float, str)):
                 value = convert(value, autocast, dtype)
             converted[name] = value
-        return converted
+        return converted, plain
 
     def _inherit_masks(self, signature: CallSignature, arguments: dict[str, Any]) -> Any:
         """The masks that came attached to the first argument; given to `call` where it asks for them by name."""
@@ -248,7 +255,7 @@ class Layer(Operation, Trackable):
         """Hold the first argument against `input_spec`."""
         if self.input_spec is not None and arguments:
             first = next(iter(arguments.values()))
-            check_input_spec(self.input_spec, first, self.path)
+            check_input_spec(self.input_spec, first, self._path or self.name)
 
     def _record(self, args: tuple[Any, ...], kwargs: dict[str, Any], arguments: dict[str, Any]) -> Any:
         """Note the call in the graph."""
@@ -300,6 +307,8 @@ class Layer(Operation, Trackable):
 
     def _pass_masks_on(self, arguments: dict[str, Any], masks: Any, outputs: Any) -> None:
         """Attach to the outputs, symbolic ones too, the masks that `compute_mask` makes of the inputs' masks."""
+        if masks is None and type(self).compute_mask is Layer.compute_mask:
+            return
         if not self.supports_masking:
             if masks is not None and not self._warned_of_mask and not hasattr(outputs, "_keras_mask"):
                 self._warned_of_mask = True
@@ -628,7 +637,7 @@ class Layer(Operation, Trackable):
     @property
     def input_dtype(self) -> str:
         """The dtype that floating inputs are cast to."""
-        return self.compute_dtype
+        return self._dtype_policy.compute_dtype
 
     @property
     def quantization_mode(self) -> str | None:
@@ -825,7 +834,10 @@ class InputSpec(config.Configurable):
 
 def check_input_spec(specs: Any, inputs: Any, path: str) -> None:
     """Raise a ValueError that names the layer where `inputs` are not what `specs` demand."""
-    flat_specs, values = tree.flatten(specs), tree.flatten(inputs)
+    flat_specs: list[Any] = [specs]
+    values: list[Any] = [inputs]
+    if not isinstance(specs, InputSpec) or isinstance(inputs, (list, tuple, dict)):
+        flat_specs, values = tree.flatten(specs), tree.flatten(inputs)
     if isinstance(specs, dict) and isinstance(inputs, dict):
         values = [inputs[key] for key in sorted(specs)]
     if len(flat_specs) != len(values):

@@ -169,7 +169,8 @@ class Variable(Operators, Trackable):
     @property
     def value(self) -> Any:
         """The current values, cast to the compute dtype inside a layer that casts."""
-        value, dtype = self._present(), _autocast.dtype
+        value = self._value if _scopes.stateless is None else self._present()
+        dtype = _autocast.dtype
         if dtype is not None and dtype != self.dtype and self.autocast and tensor.is_float(self.dtype):
             return tf.cast(value, dtype)
         return value

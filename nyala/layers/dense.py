@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nyala.activations import linear
 from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.layer import InputSpec
@@ -81,7 +82,7 @@ class Dense(QuantizableKernel):
     def finish(self, outputs: Any, bias: Any = None) -> Any:
         if self.bias is not None:
             outputs = tf.nn.bias_add(outputs, self.bias.value if bias is None else bias)
-        return self.activation(outputs)
+        return outputs if self.activation is linear else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], self.units)

@@ -20,6 +20,7 @@ SLOW_IN_XLA_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatch
 # Operations that XLA cannot compile, or not with shapes known in advance.
 NOT_IN_XLA = (
     *("PyFunc", "EagerPyFunc", "Iterator", "Optional", "Lookup", "String", "Unique", "Where", "Ragged", "Print"),
+    "CudnnRNN",
     *("SparseAdd", "SparseConcat", "SparseReorder", "SparseReshape", "SparseSlice", "SparseTensor", "SparseToDense"),
 )
 # Fewer steps than this do not earn back the seconds that XLA takes to compile.

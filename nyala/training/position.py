@@ -94,7 +94,8 @@ def _schedules(optimizer: Any) -> list[Scaled]:
     """The schedules of an optimizer and of those inside it: a number set as learning rate has scaled them."""
     inner = [*getattr(optimizer, "optimizers", ()), *filter(None, [getattr(optimizer, "inner_optimizer", None)])]
     own = getattr(optimizer, "_learning_rate", None)
-    return [own] * isinstance(own, Scaled) + [schedule for one in inner for schedule in _schedules(one)]
+    mine = [own] if isinstance(own, Scaled) else []
+    return mine + [schedule for one in inner for schedule in _schedules(one)]
 
 
 def plain_state(thing: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:

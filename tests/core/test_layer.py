@@ -5,6 +5,8 @@ Most classes here are written once and made of either library: `scale(nyala)` an
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import warnings
 
@@ -670,3 +672,23 @@ def test_no_warnings_from_layers_without_masks():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scale(nyala)()(rows(2, 3))
+
+
+def test_an_eager_call_of_a_built_dense_layer_is_short():
+    """At most 5 files and 30 calls of our functions, from `layer(x)` to its answer."""
+    layer, x = nyala.layers.Dense(3), tf.ones((2, 4))
+    layer(x)
+    ours, called = os.path.dirname(nyala.__file__), []
+
+    def note(frame, event, _):
+        if event == "call" and frame.f_code.co_filename.startswith(ours):
+            called.append((frame.f_code.co_filename.removeprefix(ours), frame.f_code.co_name))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        layer(x)
+    finally:
+        sys.setprofile(before)
+    assert len(called) <= 30, called
+    assert len({file for file, _ in called}) <= 5, called

@@ -55,6 +55,7 @@ def test_sequences_of_any_number_and_length():
             assert_close({str(row): y}, {str(row): layer(x)}, row.rtol, row.atol)
 
 
+@pytest.mark.slow
 def test_each_layer_at_each_time_step():
     """`TimeDistributed` gives for two equal steps twice what the layer gives, with the same weights."""
     rows = [row for row in FIRST if not isinstance(row.inputs, list)]

@@ -275,7 +275,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize(("filters", "chosen"), CHOICES, ids=str)
+@pytest.mark.parametrize(("filters", "chosen"), CHOICES, ids=["all", "pattern", "patterns", "function"])
 def test_whole_models(filters, chosen):
     """`Model.quantize` takes the layers that can be quantized and that the filters choose; the model still trains."""
     model = models(nyala)

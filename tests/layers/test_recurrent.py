@@ -316,7 +316,7 @@ def test_cudnn_in_a_graph(monkeypatch):
     assert {"CudnnRNN", "CudnnRNNV3", "CudnnRNNBackprop", "CudnnRNNBackpropV3"} <= operations_of(traced)
 
 
-@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+@pytest.mark.parametrize("name", ["LSTM", pytest.param("GRU", marks=pytest.mark.slow)])
 def test_second_derivatives(name):
     ours, theirs = pair(lambda layers: getattr(layers, name)(2))
 

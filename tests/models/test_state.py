@@ -28,7 +28,7 @@ def trained(library: Any) -> Any:
         ],
         name="net",
     )
-    model.compile(library.optimizers.SGD(momentum=0.9), "mse", metrics=["mean_absolute_error"])
+    model.compile(library.optimizers.SGD(momentum=0.9, name="sgd"), "mse", metrics=["mean_absolute_error"])
     model.fit(X, Y, batch_size=4, epochs=1, shuffle=False, verbose=0)
     return model
 

@@ -19,8 +19,8 @@ from tests.training import resume_script
 from tests.training.resume_script import Interrupted, train
 
 KINDS = (
-    *("arrays", "endless dataset", "batches"),
-    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("dataset", "generator")),
+    *("arrays", "batches"),
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("dataset", "endless dataset", "generator")),
 )
 
 
