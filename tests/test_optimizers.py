@@ -91,13 +91,20 @@ EVERYWHERE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"clipvalue": 0.3, "gradient_accumulation_steps": 2, "use_ema": True}, ""),
     ({"global_clipnorm": 0.7, "learning_rate": lambda of: of.schedules.CosineDecay(0.05, 40, 0.1)}, ""),
 )
+FIRST = ("SGD", "Adam", "Adafactor", "Muon")  # of those with every option; the others take long together
 IN_EAGER = ("gradient_accumulation_steps", "use_ema")  # they branch, which Python does itself there
 ROWS = [
     *[(case, how) for case in DEFAULTS for how in ("eager", "graph", "XLA")],
     *[(case, "eager") for case in OPTIONS if set(IN_EAGER) & set(case[1])],
     *[(case, how) for case in OPTIONS for how in ("graph", "XLA")],
     *[(case, "graph") for case in ARGUMENTS],
-    *[((name, options, extra), "graph") for name in ALL for options, extra in EVERYWHERE],
+    *[((name, options, extra), "graph") for name in FIRST for options, extra in EVERYWHERE],
+    *[
+        pytest.param((name, options, extra), "graph", marks=pytest.mark.slow)
+        for name in ALL
+        if name not in FIRST
+        for options, extra in EVERYWHERE
+    ],
 ]
 
 

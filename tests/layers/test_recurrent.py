@@ -65,7 +65,9 @@ def test_stateful_layers_go_on_where_they_stopped(name):
 # ---- Dropout ----
 
 
-@pytest.mark.parametrize("rates", [(0.3, 0.0), (0.0, 0.4), (0.3, 0.4)], ids=str)
+@pytest.mark.parametrize(
+    "rates", [*(pytest.param(rates, marks=pytest.mark.slow) for rates in ((0.3, 0.0), (0.0, 0.4))), (0.3, 0.4)], ids=str
+)
 @pytest.mark.parametrize("name", [*LAYERS, "GRU before"])
 def test_dropout_draws_the_masks_of_the_reference(name, rates):
     """With one seed, call after call, in training and between."""

@@ -38,7 +38,11 @@ CASES = {
     ),
     "given states": (lambda L: L.Bidirectional(L.GRU(2)), X, {"initial_state": [X[:, 0, :2], X[:, 1, :2]]}),
 }
-cases = pytest.mark.parametrize(("make", "x", "options"), CASES.values(), ids=CASES)
+LONG = ("sum", "ave", "both")  # what they merge by, others show too
+cases = pytest.mark.parametrize(
+    ("make", "x", "options"),
+    [pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name in LONG)) for name, case in CASES.items()],
+)
 
 
 def plain_path(weight):
