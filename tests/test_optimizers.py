@@ -91,7 +91,7 @@ EVERYWHERE: tuple[tuple[dict[str, Any], str], ...] = (
     ({"clipvalue": 0.3, "gradient_accumulation_steps": 2, "use_ema": True}, ""),
     ({"global_clipnorm": 0.7, "learning_rate": lambda of: of.schedules.CosineDecay(0.05, 40, 0.1)}, ""),
 )
-FIRST = ("SGD", "Adam", "Adafactor", "Muon")  # of those with every option; the others take long together
+FIRST = ("SGD", "Adam")  # of those with every option; the others take long together
 IN_EAGER = ("gradient_accumulation_steps", "use_ema")  # they branch, which Python does itself there
 ROWS = [
     *[(case, how) for case in DEFAULTS for how in ("eager", "graph", "XLA")],

@@ -275,10 +275,10 @@ RIGHT_PADDED = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 1, 0]], "bo
     ("name", "arguments", "mask"),
     [
         ("LSTM", {"go_backwards": True}, None),
-        ("LSTM", {"use_bias": False}, MASK),
+        pytest.param("LSTM", {"use_bias": False}, MASK, marks=pytest.mark.slow),
         ("LSTM", {}, RIGHT_PADDED),
         ("GRU", {"dropout": 0.3, "seed": 1}, RIGHT_PADDED),
-        ("GRU", {"use_bias": False}, MASK),
+        pytest.param("GRU", {"use_bias": False}, MASK, marks=pytest.mark.slow),
     ],
     ids=["plain", "gaps", "padded", "GRU padded", "GRU gaps"],
 )
