@@ -38,6 +38,7 @@ class BackupAndRestore(Callback):
             raise ValueError(f"save_freq is 'epoch' or a positive number of batches, but got {save_freq!r}.")
         self.backup_dir, self.save_freq = Path(backup_dir), save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
+        self._saved = 0  # batches of the epoch that the last backup holds
         self._backup, self._earlier = self.backup_dir / "latest.npz", self.backup_dir / "earlier.npz"
 
     @property
@@ -48,10 +49,12 @@ class BackupAndRestore(Callback):
         backup = self._backup if self._backup.exists() else self._earlier
         if backup.exists():
             position.load(backup)
+        self._saved = position.done
 
     def on_position(self, position: Any) -> None:
-        due = position.done == 0 or (isinstance(self.save_freq, int) and position.done % self.save_freq == 0)
-        if due:
+        batches = position.done - self._saved
+        if position.done == 0 or (isinstance(self.save_freq, int) and batches >= self.save_freq):
+            self._saved = position.done
             self.backup_dir.mkdir(parents=True, exist_ok=True)
             if self.double_checkpoint and self._backup.exists():
                 os.replace(self._backup, self._earlier)

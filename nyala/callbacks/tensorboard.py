@@ -95,7 +95,7 @@ class TensorBoard(Callback):
             self._write_scalars("train", {f"batch_{name}": value for name, value in (logs or {}).items()}, self._step)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        if self._writers or self.model.optimizer is not None:
+        if self.model.optimizer is not None:
             values = {f"evaluation_{name}_vs_iterations": value for name, value in (logs or {}).items()}
             self._write_scalars("validation", values, int(self.model.optimizer.iterations))
 

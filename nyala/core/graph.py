@@ -65,9 +65,10 @@ class NotDenseError(TypeError):
 
 
 def _say_what_is_not_dense(name: str, arguments: Any, error: Exception) -> None:
-    """Raise a sentence about the sparse or ragged tensors among `arguments`, if there are any."""
+    """Raise a sentence about the sparse or ragged tensors among `arguments`, if TensorFlow's error is about their kind."""
     kinds = {type(x) for x in tree.flatten(arguments)} & {tf.SparseTensor, tf.RaggedTensor}
-    if kinds and not isinstance(error, NotDenseError):
+    said = str(error) if kinds and not isinstance(error, NotDenseError) else ""
+    if any(kind.__name__ in said for kind in kinds) or "is not uniform" in said:
         kind = "sparse" if tf.SparseTensor in kinds else "ragged"
         raise NotDenseError(
             f"`{name}` cannot compute on these {kind} tensors; make them dense with "
@@ -174,10 +175,13 @@ class FunctionCall(Operation):
             return trace(self.function, args, kwargs)
         seen = _seen.setdefault(self.function, {})
         if look not in seen:
+            if len(seen) >= MOST_LOOKS:
+                seen.clear()
             seen[look] = trace(self.function, args, kwargs)
         return tree.map_structure(lambda x: KerasTensor(**_traits(x)) if is_symbolic(x) else x, seen[look])
 
 
+MOST_LOOKS = 1000  # of one function: more models than that differ, and memory stays flat
 _seen: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()  # function → look of the arguments → its results
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -163,9 +164,7 @@ def checked(data: Any, where: str) -> Any:
         names = [
             layer["config"].get("name") for layer in layers if is_serialized(layer) and type(layer["config"]) is dict
         ]
-        twice = (
-            {name for name in names if isinstance(name, str) and names.count(name) > 1} if len(names) < 3000 else set()
-        )
+        twice = [name for name, count in Counter(n for n in names if isinstance(n, str)).items() if count > 1]
         if twice:
             raise ValueError(f"{where} has more than one layer named {min(twice)[:100]!r}.")
     found = {key: checked(value, where) for key, value in data.items()}

@@ -17,7 +17,7 @@ PLAIN = (bool, int, float, str, type(None), np.ndarray, np.generic)
 
 
 class Position:
-    """How far a `fit` has come: `done` batches of `epoch`; `resumed` where an earlier process came so far.
+    """How far a `fit` has come: `done` batches of `epoch`.
 
     `save` writes it with the variables of model, optimizer and metrics, the state of all random generators, the place in
     the data and the state of the callbacks; `load` puts all of that back.
@@ -26,7 +26,6 @@ class Position:
     def __init__(self, model: Any, feed: Any, callbacks: Any, epoch: int) -> None:
         self.model, self.feed, self.callbacks = model, feed, callbacks
         self.epoch, self.done = epoch, 0
-        self.resumed = False
 
     def save(self, path: Path) -> None:
         """Write the position, whole or not at all."""
@@ -37,7 +36,7 @@ class Position:
             "epoch": self.epoch,
             "done": self.done,
             "feed": self.feed.state(),
-            "variables": [[v.path, v.numpy()] for v in self._variables()],
+            "variables": [v.numpy() for v in self._variables()],
             "schedules": [schedule.factor for schedule in _schedules(self.model.optimizer)],
             "random": {"python": random.getstate(), "numpy": np.random.get_state(legacy=True)},
             "callbacks": [[type(c).__name__, c.get_state()] for c in self.callbacks.callbacks],
@@ -55,10 +54,10 @@ class Position:
             self.model._prepare("train")(self.feed.peek())
         variables = self._variables()
         self._compare(path, facts, variables)
-        self.epoch, self.done, self.resumed = facts["epoch"], facts["done"], True
+        self.epoch, self.done = facts["epoch"], facts["done"]
         if self.done:
             self.callbacks.on_epoch_begin(self.epoch)  # before its effects are overwritten with what came of them
-        for variable, (_, value) in zip(variables, facts["variables"]):
+        for variable, value in zip(variables, facts["variables"]):
             variable.assign(value)
         for callback, (_, state) in zip(self.callbacks.callbacks, facts["callbacks"]):
             callback.set_state(state)
@@ -76,7 +75,7 @@ class Position:
                 [name for name, _ in facts["callbacks"]],
                 [type(c).__name__ for c in self.callbacks.callbacks],
             ),
-            ("variables", [value.shape for _, value in facts["variables"]], [tuple(v.shape) for v in variables]),
+            ("variables", [value.shape for value in facts["variables"]], [tuple(v.shape) for v in variables]),
         ):
             if found != expected:
                 raise ValueError(

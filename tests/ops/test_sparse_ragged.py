@@ -195,3 +195,14 @@ def test_what_needs_dense_tensors_says_so(data: Any) -> None:
     symbol = nyala.Input((None,), sparse=kind == "sparse", ragged=kind == "ragged")
     with pytest.raises(TypeError, match=f"`sort` cannot compute on these {kind} tensors; make them dense"):
         ops.sort(symbol)
+
+
+def test_other_mistakes_with_sparse_tensors_keep_their_own_words() -> None:
+    with pytest.raises(ValueError, match="multiplies sparse matrices of rank 2, but got the shapes"):
+        ops.matmul(ops.expand_dims(SPARSE, 0), WEIGHTS)
+    with pytest.raises(ValueError, match="which names the same axis twice"):
+        ops.sum(SPARSE, axis=(0, 0))
+    with pytest.raises(ZeroDivisionError):
+        ops.cond(True, lambda: 1 // 0, lambda: SPARSE)
+    with pytest.raises(LookupError, match="words of the function"):
+        ops.switch(0, [lambda x: {}["words of the function"]], SPARSE)
