@@ -405,17 +405,8 @@ class Trainer:
             _check_class_weight(class_weight, x)
         if validation_split:
             x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split, validation_data)
-        if class_weight is not None and x is not None and not isinstance(x, tf.data.Dataset):
-            sample_weight = _class_weighted(y, sample_weight, class_weight)
-        elif class_weight is not None:
-            dataset: Any = x
-            x = dataset.map(lambda *batch: _class_weighted_batch(batch, class_weight))
-        feed = make_feed(x, y, sample_weight, batch_size, shuffle)
-        validation = self._validation_feed(validation_data, validation_batch_size or batch_size)
-        self._check_targets(feed, "y", training=True)
-        if validation is not None:
-            self._check_targets(validation, "y of validation_data")
-            _steps_in_epoch(validation, validation_steps)
+        feed = self._training_feed(x, y, sample_weight, class_weight, batch_size, shuffle)
+        validation = self._validation_feed(validation_data, validation_batch_size or batch_size, validation_steps)
         steps = _steps_in_epoch(feed, steps_per_epoch)
         verbose = 1 if verbose == "auto" else int(verbose)
         callback_list = self._callback_list(callbacks, verbose, epochs=epochs, steps=steps)
@@ -476,12 +467,26 @@ class Trainer:
         (x, y, sample_weight), held_out = split_rows(data, fraction)
         return x, y, sample_weight, held_out if validation_data is None else validation_data
 
-    def _validation_feed(self, data: Any, batch_size: int | None) -> Feed | None:
+    def _training_feed(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int | None, shuffle: bool
+    ) -> Feed:
+        if class_weight is not None and isinstance(x, tf.data.Dataset):
+            x = x.map(lambda *batch: _class_weighted_batch(batch, class_weight))  # type: ignore[union-attr]
+        elif class_weight is not None:
+            sample_weight = _class_weighted(y, sample_weight, class_weight)
+        feed = make_feed(x, y, sample_weight, batch_size, shuffle)
+        self._check_targets(feed, "y", training=True)
+        return feed
+
+    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> Feed | None:
         if data is None:
             return None
         x, y, sample_weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
         streams = isinstance(x, tf.data.Dataset) or (y is None and not hasattr(x, "__array__"))
-        return make_feed(x, y, sample_weight, None if streams else batch_size)
+        feed = make_feed(x, y, sample_weight, None if streams else batch_size)
+        self._check_targets(feed, "y of validation_data")
+        _steps_in_epoch(feed, steps)  # refuses a source without end
+        return feed
 
     def _callback_list(self, callbacks: Any, verbose: int, **params: Any) -> CallbackList:
         if isinstance(callbacks, CallbackList):
