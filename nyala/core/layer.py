@@ -126,7 +126,7 @@ class Layer(Operation, Trackable):
         self._variables: list[Variable] = []
         self._trainable = bool(trainable)
         self.autocast = autocast
-        self._dtype_policy = policy.get(dtype)
+        self._dtype_policy = self._require_few_bits(dtype)
         self.activity_regularizer: Any = config.regularizers.get(activity_regularizer)
         self.supports_masking = False
         self.input_spec: Any = None
@@ -617,7 +617,21 @@ class Layer(Operation, Trackable):
 
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
-        self._dtype_policy = policy.get(value)
+        self._dtype_policy = self._require_few_bits(value)
+
+    def _require_few_bits(self, dtype: Any) -> policy.DTypePolicy:
+        """The policy that `dtype` stands for; a ValueError where it is for quantized weights, which few layers can have."""
+        named = isinstance(dtype, str) and "_from_" in dtype
+        chosen = None if named else policy.get(dtype)
+        if chosen is not None and (chosen.quantization_mode is None or isinstance(chosen, Mapping)):
+            return chosen
+        if chosen is None or type(self).quantized_build is Layer.quantized_build:
+            raise ValueError(
+                f"`{self.name}` ({type(self).__name__}) got the dtype policy {dtype!r}, but has no weights that could be "
+                "quantized as Dense, EinsumDense, Embedding and ReversibleEmbedding have; give it what stands behind "
+                "`_from_`."
+            )
+        return chosen
 
     @property
     def dtype(self) -> str:

@@ -71,10 +71,13 @@ class Quantizable(LowRank):
             raise ValueError(f"`{self.path}` is not built yet; call it on data, or `build()` it, before quantize().")
         self.require_unquantized()
         name = how.dtype_policy_string()
-        quantized_policy = dtype_policies.get(f"{name}_from_{self.dtype_policy.name}")
+        quantized_policy = dtype_policies.get(f"{name}_from_{self.policy_of_weights.name}")
         self.quantization_config = how
         self._quantize_weights(how)
-        self._dtype_policy = quantized_policy
+        if isinstance(self._dtype_policy, dtype_policies.DTypePolicyMap):
+            self._dtype_policy.policy_map[self.path] = quantized_policy
+        else:
+            self._dtype_policy = quantized_policy
 
     def require_unquantized(self) -> None:
         """Raise a ValueError where the layer is quantized already."""
@@ -102,11 +105,22 @@ class Quantizable(LowRank):
         else:
             self._dtype_policy = new
 
+    @property
+    def policy_of_weights(self) -> policy.DTypePolicy:
+        """The dtype policy, or what a map of them has for the path of this layer."""
+        of_all = self._dtype_policy
+        return of_all[self.path or self.name] if isinstance(of_all, dtype_policies.DTypePolicyMap) else of_all
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """How the weights are quantized, if they are."""
+        return self.policy_of_weights.quantization_mode
+
     def how_it_is_built(self) -> QuantizationConfig | None:
         """How `build` shall keep the weights: as the dtype policy says, in the manner of the config; None for floats."""
         if self.quantization_mode is None:
             return None
-        told = config_of_policy(self.dtype_policy)
+        told = config_of_policy(self.policy_of_weights)
         if self.quantization_config is None or self.quantization_config.mode != told.mode:
             self.quantization_config = told if told.mode in ("int8", "float8") else self.quantization_config
             return told

@@ -20,7 +20,7 @@ from nyala.ops.sparse import dense
 def as_indices(name: str, indices: Any, size: Any) -> Tensor:
     """`indices` as int32 or int64, those below zero counted from the end of an axis of `size`."""
     if isinstance(indices, int) and isinstance(size, int):
-        return tf.constant(indices + size if indices < 0 else indices)
+        return indices + size if indices < 0 else indices
     indices = tensor(indices)
     if not indices.dtype.is_integer:
         raise TypeError(f"`{name}` takes whole numbers as indices, but got the dtype {indices.dtype.name}.")

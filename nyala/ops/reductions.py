@@ -26,11 +26,20 @@ from nyala.ops.rules import (
     with_dtype,
     with_room_for_sums,
 )
+from nyala.ops.sparse import on_sparse
 
 # ---- Sums and products ----
 
 
+def _sum_of_sparse(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    axes = check_axes("sum", axis, rank_of(x))
+    # TensorFlow does not tell the shape in a graph.
+    sizes = [1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdims or axis not in axes]
+    return tf.ensure_shape(tf.sparse.reduce_sum(x, axes, keepdims), sizes)
+
+
 @op
+@on_sparse(_sum_of_sparse)
 def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum along `axis`; integers of fewer than 32 bits are summed in 32.
 
@@ -39,17 +48,9 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         >>> ops.sum([[1, 2], [3, 4]], axis=0).numpy().tolist()
         [4, 6]
     """
-    if isinstance(x, tf.SparseTensor):
-        return _sum_of_sparse(x, check_axes("sum", axis, rank_of(x)), keepdims)
     x = tensor(x)
     axes = reduced_axes("sum", axis, x)
     return tf.reduce_sum(with_room_for_sums(x), axes, keepdims)
-
-
-def _sum_of_sparse(x: Tensor, axes: list[int], keepdims: bool) -> Tensor:
-    # TensorFlow does not tell the shape in a graph.
-    sizes = [1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdims or axis not in axes]
-    return tf.ensure_shape(tf.sparse.reduce_sum(x, axes, keepdims), sizes)
 
 
 @op
@@ -101,7 +102,14 @@ def _cumulate(name: str, function: Callable[..., Any], x: Tensor, axis: Axis, dt
     return function(as_tensor(x, dtype), axis)
 
 
+def _mean_of_sparse(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    axes = check_axes("mean", axis, rank_of(x))
+    total = _sum_of_sparse(with_dtype(x, as_float(x.values).dtype), axes, keepdims)
+    return total / tf.cast(tf.reduce_prod(tf.gather(x.dense_shape, axes)), total.dtype)
+
+
 @op
+@on_sparse(_mean_of_sparse)
 def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The mean along `axis`, as a float.
 
@@ -110,11 +118,6 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         >>> ops.mean([[1, 2], [3, 4]], axis=0).numpy().tolist()
         [2.0, 3.0]
     """
-    if isinstance(x, tf.SparseTensor):
-        axes = check_axes("mean", axis, rank_of(x))
-        count = tf.reduce_prod(tf.gather(x.dense_shape, axes))
-        total = _sum_of_sparse(with_dtype(x, as_float(x.values).dtype), axes, keepdims)
-        return total / tf.cast(count, total.dtype)
     x = as_float(x)
     return tf.reduce_mean(x, reduced_axes("mean", axis, x), keepdims)
 

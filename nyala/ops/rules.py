@@ -111,7 +111,7 @@ def widened(supported: Sequence[str], *xs: Tensor) -> tuple[Tensor, ...]:
 
 def with_room_for_sums(x: Tensor) -> Tensor:
     """`x` in the dtype of sums of its values: integers shorter than 32 bits need more room."""
-    dtype = _SUM_TYPES.get(x.dtype.name)
+    dtype = None if x.dtype is tf.float32 else _SUM_TYPES.get(x.dtype.name)  # the name costs more than the question
     return x if dtype is None else tf.cast(x, dtype)
 
 

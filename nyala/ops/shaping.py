@@ -11,7 +11,7 @@ from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor, as_tensor, common_dtype, promote
 from nyala.ops.rules import Axes, Axis, check_axes, check_axis, dims, rank_of, tensor
-from nyala.ops.sparse import dense
+from nyala.ops.sparse import dense, on_sparse
 
 # ---- One tensor, another shape ----
 
@@ -26,6 +26,7 @@ def shape_argument(shape: Any) -> Any:
 
 
 @op
+@on_sparse(lambda x, newshape: tf.sparse.reshape(x, _new_shape(newshape)))
 def reshape(x: Tensor, newshape: Sequence[int] | int) -> Tensor:
     """`x` in another shape with as many values; one dimension may be -1 and is then computed.
 
@@ -34,10 +35,14 @@ def reshape(x: Tensor, newshape: Sequence[int] | int) -> Tensor:
         >>> ops.reshape([1, 2, 3, 4], (2, -1)).numpy().tolist()
         [[1, 2], [3, 4]]
     """
-    if isinstance(newshape, (list, tuple)):
-        newshape = [-1 if size is None else size for size in newshape]
-    change = tf.sparse.reshape if isinstance(x, tf.SparseTensor) else tf.reshape
-    return change(tensor(x), shape_argument(newshape))
+    return tf.reshape(tensor(x), _new_shape(newshape))
+
+
+def _new_shape(sizes: Any) -> Any:
+    """A shape as TensorFlow wants it; None stands for -1."""
+    if isinstance(sizes, (list, tuple)):
+        sizes = [-1 if size is None else size for size in sizes]
+    return shape_argument(sizes)
 
 
 @op
@@ -140,6 +145,7 @@ def size(x: Tensor) -> Tensor:
 
 
 @op
+@on_sparse(tf.sparse.transpose)
 def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     """`x` with its axes in the order `axes`, or in reverse.
 
@@ -148,8 +154,6 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
         >>> ops.transpose([[1, 2], [3, 4]]).numpy().tolist()
         [[1, 3], [2, 4]]
     """
-    if isinstance(x, tf.SparseTensor):
-        return tf.sparse.transpose(x, axes)
     x = tensor(x)
     if axes is None:
         return tf.transpose(x)

@@ -21,6 +21,11 @@ def dense(x: Any) -> Any:
     return tf.sparse.to_dense(x) if isinstance(x, tf.SparseTensor) else x
 
 
+def on_sparse(of_sparse: Callable[..., Any]) -> Callable[[Any], Any]:
+    """For functions that compute on sparse tensors by another one, of the same arguments."""
+    return lambda function: _with(function, of_sparse)
+
+
 def keeps_zeros(function: Unary) -> Unary:
     """For f with f(0) = 0: of a sparse tensor only the values change."""
 

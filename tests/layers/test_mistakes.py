@@ -61,6 +61,16 @@ def twice(layer, first, second):
 
 
 CONSTRUCTION = [
+    (
+        lambda: Conv2D(2, 3, dtype="int8_from_float32"),
+        ValueError,
+        r"`conv2d.*` \(Conv2D\) got the dtype policy 'int8_fr",
+    ),
+    (
+        lambda: ReLU(dtype=nyala.dtype_policies.get("int8_from_float32")),
+        ValueError,
+        "no weights that could be quantized",
+    ),
     (lambda: Conv2D(0, 2), ValueError, "`filters` of `conv2d.*positive integer, but got 0"),
     (lambda: Conv2D(2.5, 2), ValueError, "positive integer, but got 2.5"),
     (lambda: Conv2D(2, 0), ValueError, "`kernel_size`.*positive"),

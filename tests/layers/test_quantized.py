@@ -158,6 +158,20 @@ def test_modes(which, mode):
     assert_close(compiled(inputs), ours(inputs), 1e-5, 1e-5)
 
 
+@pytest.mark.parametrize("library", [nyala, keras])
+def test_a_map_of_policies_quantizes_by_path(library):
+    policies = library.dtype_policies
+    by_path = policies.DTypePolicyMap(policy_map={"few": policies.get("int8_from_float32")})
+    few, many = (library.layers.Dense(2, dtype=by_path, name=name) for name in ("few", "many"))
+    for layer in (few, many):
+        layer(np.ones((1, 3), "float32"))
+    assert (few.quantization_mode, many.quantization_mode) == ("int8", None)
+    assert few.kernel.dtype == "int8"
+    if library is nyala:  # the reference cannot quantize a layer that has such a map
+        many.quantize("int8")
+        assert many.quantization_mode == by_path["many"].quantization_mode == "int8"
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_training_in_float8(policy):
     """After three steps the weights, scales and histories equal the oracle's."""
