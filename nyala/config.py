@@ -50,6 +50,17 @@ def is_nnx_enabled() -> bool:
     return False
 
 
+def enable_determinism() -> None:
+    """Have every operation give the same bits in every run, where some would add up in whatever order threads end.
+
+    With `utils.set_random_seed`, the same program then repeats exactly, on a GPU too. It costs speed, cannot be taken back
+    in the process, and operations that have no such way raise `tf.errors.UnimplementedError`.
+    """
+    from nyala.core.engine import tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
 def enable_unsafe_deserialization() -> None:
     """Nothing but a warning: a model file is data here, and no switch makes it run code."""
     warnings.warn(
@@ -65,6 +76,7 @@ __all__ = [
     "disable_interactive_logging",
     "disable_traceback_filtering",
     "dtype_policy",
+    "enable_determinism",
     "enable_flash_attention",
     "enable_interactive_logging",
     "enable_traceback_filtering",

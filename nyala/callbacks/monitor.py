@@ -8,18 +8,23 @@ from typing import Any
 from nyala.core.config import suggestion
 from nyala.training.callback import Callback, Logs
 
-# Metrics of which more is better, by any part of their name; of everything else less is.
+# Metrics of which more is better, by any part of their name or class without "_"; of everything else less is.
 MORE_IS_BETTER = (
-    "acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "r2", "cosine_similarity",
-    "true_positives", "true_negatives", "correlation", "concordance",
+    "acc", "auc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta", "iou", "r2", "cosinesimilarity",
+    "truepositives", "truenegatives", "correlation", "concordance",
 )  # fmt: skip
+
+
+def _more_is_better(name: str) -> bool:
+    name = name.lower().replace("_", "")
+    return any(part in name for part in MORE_IS_BETTER) and not name.endswith("loss")
 
 
 class MonitorCallback(Callback):
     """Watches `monitor` in the logs and knows whether it got better.
 
-    `mode` is "min", "max" or "auto", which goes by the name of the metric. A value is better where it beats the best so
-    far by more than `min_delta`. Raises ValueError for an unknown mode.
+    `mode` is "min", "max" or "auto", which goes by the metric of that name in the model, or by the name. A value is
+    better where it beats the best so far by more than `min_delta`. Raises ValueError for an unknown mode.
 
     Example:
         >>> import nyala
@@ -47,8 +52,13 @@ class MonitorCallback(Callback):
         """Whether larger values of `monitor` are better."""
         if self.mode != "auto":
             return self.mode == "max"
-        name = self.monitor.removeprefix("val_").lower()
-        return any(part in name for part in MORE_IS_BETTER) and not name.endswith("loss")
+        name = self.monitor.removeprefix("val_")
+        metrics = [m for m in getattr(self.model, "metrics", []) if name == m.name or name.endswith(f"_{m.name}")]
+        metric = max(metrics, key=lambda m: len(m.name), default=None)
+        if metric is None:
+            return _more_is_better(name)
+        function = getattr(getattr(metric, "fn", None), "__name__", "")
+        return any(map(_more_is_better, (metric.name, type(metric).__name__, function)))
 
     def is_better(self, value: float, than: float | None) -> bool:
         """Whether `value` beats `than` by more than `min_delta`."""
@@ -65,10 +75,10 @@ class MonitorCallback(Callback):
             self._warned = True
             known = list(logs or {})
             hint = suggestion(self.monitor, known)
+            if self.monitor.removeprefix("val_") in known or "Did you mean" not in hint:
+                hint = " Give `fit` validation data if it is a validation value."
             warnings.warn(
-                f"{type(self).__name__} watches {self.monitor!r}, but the logs hold {known}."
-                + (hint if "Did you mean" in hint else " Give `fit` validation data if it is a validation value."),
-                stacklevel=3,
+                f"{type(self).__name__} watches {self.monitor!r}, but the logs hold {known}.{hint}", stacklevel=3
             )
         return None if value is None else float(value)
 

@@ -101,6 +101,11 @@ class Callback:
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """Called when `predict` ends."""
 
+    def on_interrupt(self) -> None:
+        """Called when Ctrl-C ends `fit`: the end of training, but for a callback that can take it up again."""
+        if type(self).resume is Callback.resume:
+            self.on_train_end({})
+
     def resume(self, position: Position) -> None:
         """Called when `fit` is ready for its first step: the place to go to the position of an earlier process."""
 
@@ -127,16 +132,12 @@ class History(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history, self.epoch = {}, []
+        self.model.history = self
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
-        self.model.history = self
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        super().set_state(state)
-        self.model.history = self
 
 
 class CallbackList(Callback):
@@ -188,10 +189,18 @@ class CallbackList(Callback):
             callback.set_model(model)
 
     @property
+    def batch_intervals(self) -> tuple[int, ...]:
+        """At the multiples of which numbers of batches somebody must hear."""
+        return tuple({n for n in (callback.batch_interval for callback in self.callbacks) if n is not None})
+
+    @property
     def batch_interval(self) -> int | None:
-        """Every how many batches somebody must hear."""
-        intervals = [c.batch_interval for c in self.callbacks]
-        return min((n for n in intervals if n is not None), default=None)
+        """The smallest of `batch_intervals`."""
+        return min(self.batch_intervals, default=None)
+
+    def on_interrupt(self) -> None:
+        for callback in self.callbacks:
+            callback.on_interrupt()
 
 
 def _call_each(name: str, numbered: bool) -> Any:

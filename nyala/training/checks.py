@@ -1,13 +1,33 @@
-"""Checks of data against a compiled model, before work is lost on it."""
+"""Checks of data and callbacks against a compiled model, before work is lost on it."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import string
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 
-from nyala.core import tensor, tree
-from nyala.training.feeds import Feed, ResidentFeed
+from nyala.core import config, tree
+from nyala.core.config import suggestion
+from nyala.training.callback import BATCH_HOOKS, Callback
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def known_arguments(method: F) -> F:
+    """`method` that answers an argument it does not take with the closest one that it does."""
+    names = list(config.signature_of(method).parameters)[1:]
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for name in kwargs:
+            if name not in names:
+                raise TypeError(f"{method.__name__}() takes no argument {name!r}.{_close(name, names)}")
+        return method(self, *args, **kwargs)
+
+    return call  # pyright: ignore[reportReturnType]
 
 
 def check_class_numbers(model: Any, y: Any, where: str = "y") -> None:
@@ -56,24 +76,48 @@ def _losses_by_output(model: Any, count: int) -> list[Any]:
         return [None] * count
 
 
-def explain_loss(model: Any, loss: float, feed: Feed, epoch: int) -> str:
-    """What a loss of NaN or infinity most likely comes from."""
-    text = f"The loss of `{model.name}` is {loss} in epoch {epoch + 1}"
-    if isinstance(feed, ResidentFeed):
-        for path, leaf in tree.flatten_with_path(dict(zip("xyw", feed.host))):
-            bad = _bad_rows(leaf)
-            if bad:
-                name = {"x": "x", "y": "y", "w": "sample_weight"}[path[0]] + "".join(f"[{key!r}]" for key in path[1:])
-                return (
-                    f"{text}: `{name}` holds NaN or infinity in {len(bad)} of {feed.rows} rows, the first at {bad[0]}. "
-                    "Replace these values or drop these rows."
-                )
-    return f"{text}, though the data is finite. Lower the learning rate, scale the inputs, or clip gradients with `clipnorm`."
+def check_watched(callbacks: Iterable[Callback], names: list[str], validation: list[str], within: bool) -> None:
+    """Raise ValueError where a callback watches, or names a file by, a log that will not be there.
+
+    `names` are the logs of training and `validation` those of validation; `within` says whether these come within epochs.
+    """
+    callbacks = list(callbacks)
+    if any(map(_adds_logs, callbacks)):
+        return  # what is missing now may be there later
+    for callback in callbacks:
+        by_epoch = getattr(callback, "save_freq", "epoch") == "epoch"
+        known = [*names, *(validation if by_epoch or within else [])]
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and getattr(callback, "save_best_only", True) and monitor not in _also(known):
+            where = f"{type(callback).__name__} watches {monitor!r}"
+            if monitor.removeprefix("val_") in names and not validation:
+                callback.get_monitor_value(dict.fromkeys(known, 0.0))  # pyright: ignore[reportAttributeAccessIssue] - warns
+            else:
+                raise ValueError(f"{where}, but the logs will hold {known}.{_close(monitor, known)}")
+        fields = ["epoch", *([] if by_epoch else ["batch"]), *_also(known)]
+        for field in _fields(getattr(callback, "filepath", "")):
+            if field not in fields:
+                where = f"The filepath {callback.filepath!r} names {field!r}"  # pyright: ignore[reportAttributeAccessIssue]
+                raise ValueError(f"{where}, but there will be {fields}.{_close(field, fields)}")
 
 
-def _bad_rows(leaf: Any) -> list[int]:
-    if leaf is None or not tensor.is_float(tensor.dtype_of(leaf)):
-        return []
-    array = np.asarray(leaf)
-    bad = ~np.isfinite(array.astype("float64").reshape(len(array), -1)).all(axis=1)
-    return [int(row) for row in np.flatnonzero(bad)]
+def _also(names: list[str]) -> list[str]:
+    return [*names, "learning_rate"]  # callbacks that change it log it
+
+
+def _adds_logs(callback: Callback) -> bool:
+    """Whether somebody else's code may put values of its own into the logs."""
+    hooks = ("on_epoch_end", "on_test_end", *BATCH_HOOKS)
+    if config.is_ours(type(callback)):
+        return any(name in vars(callback) for name in hooks)  # functions of a LambdaCallback
+    return any(getattr(type(callback), name) is not getattr(Callback, name) for name in hooks)
+
+
+def _fields(pattern: Any) -> list[str]:
+    """The names in braces of a pattern."""
+    return [field.split(".")[0].split("[")[0] for _, field, _, _ in string.Formatter().parse(str(pattern)) if field]
+
+
+def _close(name: str, known: list[str]) -> str:
+    hint = suggestion(name, known)
+    return hint if "Did you mean" in hint else ""

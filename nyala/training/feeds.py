@@ -1,148 +1,60 @@
 """Feeds: where batches come from.
 
-*Resident*: arrays that lie on the device whole; a batch is gathered there. *Dataset*: a `tf.data` iterator that the
-device asks itself. *Streamed*: any Python iterable of batches; several of one shape are stacked for one device call.
+*Resident*: arrays that lie on the device whole; a batch is gathered there. *Large*: arrays that stay where they are, in
+memory or in a file, while batches are gathered from them. *Dataset*: a `tf.data` iterator that the device asks itself.
+*Streamed*: any Python iterable of batches. The batches of the last two Python kinds come side by side, read ahead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from nyala.core import tensor, tree
 from nyala.core.engine import tf
-
-
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """A batch as `(x, y, sample_weight)`, with None for what it lacks.
-
-    Example:
-        >>> import nyala
-        >>> nyala.utils.unpack_x_y_sample_weight((1, 2))
-        (1, 2, None)
-    """
-    if isinstance(data, list):
-        data = tuple(data)
-    if not isinstance(data, tuple):
-        return data, None, None
-    if len(data) > 3:
-        raise ValueError(f"A batch is x, (x, y) or (x, y, sample_weight), but got {len(data)} parts.")
-    x, y, sample_weight = [*data, None, None, None][:3]
-    return x, y, sample_weight
-
-
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """`x`, `(x, y)` or `(x, y, sample_weight)`, as much as is there.
-
-    Example:
-        >>> import nyala
-        >>> nyala.utils.pack_x_y_sample_weight(1, 2)
-        (1, 2)
-    """
-    if sample_weight is not None:
-        return (x, y, sample_weight)
-    if y is not None:
-        return (x, y)
-    return (x,) if isinstance(x, (tuple, list)) else x
-
-
-def trimmed(parts: tuple[Any, Any, Any]) -> tuple[Any, ...]:
-    """`(x, y, sample_weight)` without what is absent at its end: what a step of the user's own unpacks."""
-    x, y, sample_weight = parts
-    return (x, y, sample_weight) if sample_weight is not None else (x, y) if y is not None else (x,)
-
-
-# ---- Arrays ----
-
-
-def is_arrays(data: Any) -> bool:
-    """Whether `data` is an array, a tensor, a data frame, or lists and dicts of them."""
-    if isinstance(data, (list, tuple)):
-        return len(data) > 0 and all(is_arrays(item) or isinstance(item, (bool, int, float)) for item in data)
-    if isinstance(data, Mapping):
-        return all(is_arrays(item) for item in data.values())
-    return hasattr(data, "__array__") or tensor.is_tensor_like(data) or hasattr(data, "__tf_tensor__")
-
-
-def as_arrays(data: Any, what: str) -> Any:
-    """`data` with each part a NumPy array or tensor, floats as `floatx()`; a TypeError names what is no number."""
-    if data is None:
-        return None
-    if isinstance(data, Mapping):
-        return {key: as_arrays(value, f"{what}[{key!r}]") for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        if data and all(isinstance(item, (bool, int, float, np.generic)) for item in tree.flatten(list(data))):
-            return as_arrays(np.asarray(data), what)  # rows typed by hand
-        return type(data)(as_arrays(item, f"{what}[{place}]") for place, item in enumerate(data))
-    if tensor.is_tensor_like(data):
-        return data
-    array = data.to_numpy() if hasattr(data, "to_numpy") else np.asarray(data)
-    if array.dtype == object:
-        try:
-            array = array.astype(tensor.floatx())
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"`{what}` holds Python objects instead of numbers (dtype object); make it an array of one number type, "
-                "with rows of equal length."
-            ) from None
-    if array.dtype == np.float64 or (array.dtype == np.float32 and tensor.floatx() != "float32"):
-        array = array.astype(tensor.floatx())
-    return array
-
-
-def row_count(data: Any, names: tuple[str, ...] = ("x", "y", "sample_weight")) -> int:
-    """How many rows the parts of `data` have; a ValueError where they differ or there is none."""
-    sizes: dict[str, int] = {}
-    parts = dict(zip(names, data)) if isinstance(data, tuple) else {"x": data}
-    for name, part in parts.items():
-        for path, leaf in tree.flatten_with_path(part):
-            if leaf is None:
-                continue
-            shape = tensor.static_shape(leaf)
-            place = name + "".join(f"[{key!r}]" for key in path)
-            if not shape:
-                raise ValueError(f"`{place}` is a single number; the first axis must be the rows of the data.")
-            sizes[place] = int(shape[0])  # pyright: ignore[reportArgumentType]
-    if len(set(sizes.values())) > 1:
-        found = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-        raise ValueError(f"The parts of the data must have the same number of rows, but {found}.")
-    count = next(iter(sizes.values()), 0)
-    if count == 0:
-        raise ValueError(f"The data is empty: `{next(iter(sizes), 'x')}` has no rows.")
-    return count
-
-
-def split_rows(data: Any, fraction: float) -> tuple[Any, Any]:
-    """The data without its last rows, and these last rows: `fraction` of them, for validation."""
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_split is a fraction between 0 and 1, but got {fraction}.")
-    count = row_count(data)
-    at = int(count * (1.0 - fraction))
-    if at == 0 or at == count:
-        raise ValueError(f"validation_split={fraction} of {count} rows leaves a part without rows.")
-
-    def cut(rows: slice) -> Any:
-        return tree.map_structure(lambda a: None if a is None else a[rows], data)
-
-    return cut(slice(None, at)), cut(slice(at, None))
-
-
-# ---- The three feeds ----
+from nyala.training.arrays import (  # noqa: F401 - names that other modules look for here
+    as_arrays,
+    fits_in_memory,
+    is_arrays,
+    kept_dtype,
+    pack_x_y_sample_weight,
+    row_count,
+    split_rows,
+    take_rows,
+    trimmed,
+    unpack_x_y_sample_weight,
+)
+from nyala.training.streams import Chunk, Reader
+from nyala.training.workers import batches_by_number
 
 
 def batch_specs(batch: Any) -> Any:
     """The types of a batch of tensors, or of such types, with the number of rows left open."""
 
     def spec(a: Any) -> Any:
-        if a is None or isinstance(a, (tf.SparseTensorSpec, tf.RaggedTensorSpec)):
-            return a
+        if a is None:
+            return None
         if isinstance(a, (tf.SparseTensor, tf.RaggedTensor)):
-            return tf.type_spec_from_value(a)
-        return tf.TensorSpec([None, *a.shape[1:]] if a.shape.rank else [], a.dtype)
+            a = tf.type_spec_from_value(a)
+        if isinstance(a, tf.SparseTensorSpec):
+            return tf.SparseTensorSpec([None, *a.shape[1:]], a.dtype)
+        if isinstance(a, tf.RaggedTensorSpec):
+            return tf.RaggedTensorSpec([None, *a.shape[1:]], a.dtype, a.ragged_rank, a.row_splits_dtype)
+        return tf.TensorSpec([None, *a.shape[1:]] if len(a.shape) else [], a.dtype)
 
     return tree.map_structure(spec, batch)
+
+
+def as_tensors(batch: Any) -> Any:
+    """A batch with each part a tensor; sparse and ragged ones stay what they are."""
+
+    def convert(a: Any) -> Any:
+        return a if a is None or tensor.is_tensor_like(a) else tf.convert_to_tensor(a)
+
+    return tree.map_structure(convert, batch)
 
 
 class Feed:
@@ -156,11 +68,23 @@ class Feed:
         self.passes = 0  # how often the data was begun
         self.taken = 0  # batches since then
         self.skipping = 0  # of which an earlier process took so many
+        self.ended = False  # whether the pass was seen to end
+        self.continued = False  # whether no batch was taken since an epoch went on where the last one stopped
 
     def start_epoch(self) -> None:
         """Begin anew."""
         self.passes += 1
         self.taken = self.skipping = 0
+        self.ended = self.continued = False
+
+    def expect(self, batches: int | None) -> None:
+        """Take note of how many batches are to be taken until the end of the epoch; None: all that come."""
+
+    def end_epoch(self) -> None:
+        """Called behind the last batch of an epoch."""
+
+    def close(self) -> None:
+        """Called when something went wrong: let go of what works ahead."""
 
     def state(self) -> dict[str, Any]:
         """The place in the data."""
@@ -174,8 +98,9 @@ class Feed:
 
     def continue_epoch(self) -> None:
         """Go on where the last epoch stopped, as `steps_per_epoch` wants it, or where an earlier process stopped."""
-        if self.passes == 0:
+        if self.passes == 0 or self.ended:
             self.start_epoch()
+        self.continued = True
         for _ in range(self.skipping):
             self.skip()
         self.skipping = 0
@@ -197,17 +122,20 @@ class ResidentFeed(Feed):
         self.batch_size = int(batch_size)
         self.batches = -(-self.rows // self.batch_size)
         self.host = data
-        self.arrays = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), data)
-        self.specs = batch_specs(self.arrays)
         self.shuffle = shuffle
         # One draw a feed; each epoch's order follows from it, whoever else draws meanwhile.
         self.seed = int(np.random.randint(0, 2**31 - 1)) if shuffle else 0
         self.order: Any = None
+        self._hold(data)
+
+    def _hold(self, data: Any) -> None:
+        self.arrays = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), data)
+        self.specs = batch_specs(self.arrays)
 
     def start_epoch(self) -> None:
         super().start_epoch()
         if self.shuffle:
-            self.order = _permutation(tf.constant(self.rows), tf.constant([self.seed, self.passes - 1]))
+            self.order = permutation(self.rows, self.seed, self.passes - 1)
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "seed": self.seed}
@@ -225,15 +153,52 @@ class ResidentFeed(Feed):
 _compiled: dict[str, Any] = {}
 
 
-def _permutation(rows: Any, seed: Any) -> Any:
-    """The numbers from 0 to `rows - 1` in an order that follows from the seed."""
+def permutation(count: int, seed: int, number: int) -> Any:
+    """The numbers from 0 to `count - 1` in an order that follows from the seed and a number."""
     if "permutation" not in _compiled:
         _compiled["permutation"] = tf.function(
             lambda rows, seed: tf.random.experimental.stateless_shuffle(tf.range(rows), seed, alg="philox"),
             input_signature=[tf.TensorSpec([], "int32"), tf.TensorSpec([2], "int32")],
             autograph=False,
         )
-    return _compiled["permutation"](rows, seed)
+    return _compiled["permutation"](tf.constant(count), tf.constant([seed, number]))
+
+
+class LargeFeed(ResidentFeed):
+    """Arrays that stay where they lie; the same batches in the same order, gathered ahead of the device."""
+
+    kind = "large"
+
+    def _hold(self, data: Any) -> None:
+        self.data = tree.map_structure(lambda a: a.numpy() if isinstance(a, tf.Tensor) else a, data)
+        self.specs = batch_specs(tree.map_structure(_batch_type, self.data))
+        self.reader: Reader | None = None
+        self.place = 0  # of the reader
+
+    def start_epoch(self) -> None:
+        super().start_epoch()
+        self.reader = None
+
+    def chunk(self, first: int, most: int) -> Chunk | None:
+        """Up to `most` batches from batch `first` on."""
+        if self.reader is None or self.place != first:
+            order = None if self.order is None else self.order.numpy()
+            self.reader = Reader(_gathered(self.data, order, self.batch_size, range(first, self.batches or 0)))
+        chunk = self.reader.take(most, None)
+        self.place = first + (chunk.count if chunk else 0)
+        return chunk
+
+
+def _batch_type(a: Any) -> Any:
+    return a if a is None or tensor.is_tensor_like(a) else tf.TensorSpec([None, *a.shape[1:]], kept_dtype(a.dtype))
+
+
+def _gathered(data: Any, order: Any, size: int, places: range) -> Iterator[Any]:
+    rows = row_count(data)
+    for place in places:
+        part = slice(place * size, min((place + 1) * size, rows))
+        chosen, part = (np.arange(rows)[part], part) if order is None else (order[part], None)
+        yield tree.map_structure(lambda a: None if a is None else take_rows(a, chosen, part), data)  # noqa: B023
 
 
 class DatasetFeed(Feed):
@@ -244,7 +209,9 @@ class DatasetFeed(Feed):
     def __init__(self, dataset: Any) -> None:
         super().__init__()
         self.dataset = dataset
-        size = int(dataset.cardinality())
+        cardinality: Any = dataset.cardinality
+        cardinality = cardinality() if callable(cardinality) else cardinality  # of a distributed one it is no method
+        size = int(cardinality)
         self.batches = None if size < 0 else size
         self.infinite = size == -1
         spec = dataset.element_spec
@@ -270,113 +237,218 @@ class DatasetFeed(Feed):
 
 
 class StreamedFeed(Feed):
-    """Batches from Python: a generator, a `PyDataset`, any iterable or sequence of batches."""
+    """Batches from Python: a generator, a `PyDataset`, any iterable or sequence of batches.
+
+    A source, or the iterator it makes, may tell by `get_state` what of it changes, and take it back by `set_state`. What
+    it told behind the last batch that was trained on is what a backup keeps. A sequence then goes on by number; an
+    iterator with a state of its own goes on from there; of any other pass the first batches are drawn again.
+    """
 
     kind = "streamed"
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, shuffle: bool = False, transform: Callable[[Any], Any] | None = None) -> None:
         super().__init__()
-        self.source = source
+        self.source, self.transform = source, transform
         self.is_iterator = isinstance(source, Iterator)
-        self.is_sequence = hasattr(source, "__getitem__") and hasattr(source, "__len__")
-        self.batches = len(source) if hasattr(source, "__len__") else getattr(source, "num_batches", None)
-        self.iterator: Iterator[Any] | None = None
-        self.waiting: list[Any] = []  # a batch that was read but belongs to the next chunk
+        by_number = hasattr(source, "__getitem__") and (hasattr(source, "num_batches") or hasattr(source, "__len__"))
+        self.is_sequence = by_number and (hasattr(source, "on_epoch_end") or not isinstance(source, Iterable))
+        self.batches = _length(source)
+        self.shuffle = shuffle and self.is_sequence and self.batches is not None
+        draws = self.shuffle or bool(getattr(source, "use_multiprocessing", False))
+        self.seed = int(np.random.randint(0, 2**31 - 1)) if draws else 0
+        self.reader: Reader | None = None
+        self.last: Chunk | None = None  # what was handed over
+        self.usual_shapes: Any = None  # of the first batch that was
+        self.handed = 0  # batches of this pass; of all passes where the source is an iterator
+        self.remaining: int | None = None  # batches until the end of the epoch, where that is known
+        self._inside = False  # whether an epoch is under way
+        self._state: Any = None  # of the source, behind the batches that were handed over
+        self._state_before: Any = None  # of the source, before its pass
+        self._resumed: dict[str, Any] | None = None
+
+    # ---- Epochs ----
 
     def start_epoch(self) -> None:
-        taken = self.taken
-        super().start_epoch()
+        taken, self.remaining = self.taken, None
         if self.is_iterator:
-            self.iterator, self.taken = self.iterator or iter(self.source), taken  # there is but one pass
-            return
-        self.waiting.clear()
-        if self.is_sequence and not isinstance(self.source, (list, tuple)):
-            self.iterator = (self.source[place] for place in range(len(self.source)))
-        else:
-            self.iterator = iter(self.source)
+            super().start_epoch()
+            self.taken = taken  # there is but one pass
+        self._begin()
+        self._open() if self.is_iterator else self._start_pass()
 
-    def state(self) -> dict[str, Any]:
-        own = self.source.get_state() if hasattr(self.source, "get_state") else None
-        return {**super().state(), "source": own}
+    def _start_pass(self) -> None:
+        super().start_epoch()
+        self._resumed, self.handed = None, 0
+        self._drop_reader()
+        self._open()
 
-    def resume(self, state: dict[str, Any]) -> None:
-        if state["source"] is not None:
-            self.source.set_state(state["source"])
-        super().resume(state)
-
-    def skip(self) -> None:
-        self._next()
-
-    def peek(self) -> Any:
-        """The types of the next batch; None where there is none."""
-        if self.iterator is None:
+    def continue_epoch(self) -> None:
+        if self.passes == 0 or (self.ended and not self.is_iterator):
             self.start_epoch()
-        batch = self._next()
-        if batch is None:
-            return None
-        self.waiting.append(batch)
-        return batch_specs(tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), batch))
+            return
+        self.continued = True
+        if self._resumed is None or not self._resumed["inside"]:
+            self._begin()
+        self._open()
 
     def end_epoch(self) -> None:
         """Tell a source that wants to know, as `PyDataset` does."""
+        self._inside = False
+        if self.is_sequence:
+            self._drop_reader()  # what comes next may be another batch by then
         if hasattr(self.source, "on_epoch_end"):
+            if self.reader is not None:
+                self.reader.stop()
             self.source.on_epoch_end()
+            self._state = _state_of(self.source)
+
+    def expect(self, batches: int | None) -> None:
+        self.remaining = batches
+
+    def close(self) -> None:
+        """Read no further; what was read from an iterator stays for whoever reads it next."""
+        if self.reader is not None and self.is_iterator:
+            self.reader.stop(wait=False)
+        elif self.reader is not None:
+            self.reader.close(wait=False)
+            self.reader = None
+
+    def _begin(self) -> None:
+        self._inside = True
+        if hasattr(self.source, "on_epoch_begin"):
+            self.source.on_epoch_begin()
+
+    def _drop_reader(self) -> None:
+        if self.reader is not None:
+            self.reader.close() if self.is_sequence else self.reader.stop()
+        self.reader = None
+
+    def _open(self) -> None:
+        """Make the iterator of the pass, at its place, where there is none yet."""
+        if self.reader is not None:
+            return
+        resumed, self._resumed = self._resumed, None
+        if self.is_sequence:
+            self._read(batches_by_number(self.source, self._places(), (self.seed, self.passes)), self.source)
+            return
+        if resumed is not None and not self.is_iterator:
+            _set_state(self.source, resumed["before"])
+        self._state_before = None if self.is_iterator else _state_of(self.source)
+        iterator = self.source if self.is_iterator else iter(self.source)
+        self._read(iterator, iterator if hasattr(iterator, "get_state") else self.source)
+        if resumed is not None and hasattr(iterator, "set_state"):
+            _set_state(iterator, resumed["source"])
+        elif resumed is not None:
+            self.reader.skip(self.handed)  # type: ignore[union-attr]
+
+    def _read(self, iterator: Any, keeper: Any) -> None:
+        self._state = _state_of(keeper)
+        self.reader = Reader(iterator, getattr(keeper, "get_state", None), self.transform)
+
+    def _places(self) -> Iterable[int]:
+        """The numbers of the batches that are still to come in this pass."""
+        count = _length(self.source)
+        if count is None:
+            return itertools.count(self.handed)
+        order = permutation(count, self.seed, self.passes - 1).numpy().tolist() if self.shuffle else range(count)
+        return order[self.handed :]
+
+    # ---- Batches ----
 
     def take(self, most: int) -> tuple[Any, int]:
-        """Up to `most` batches of one shape, stacked, and how many they are; None and 0 at the end."""
-        batches: list[Any] = []
-        shapes = None
-        while len(batches) < most:
-            batch = self._next()
-            if batch is None:
-                break
-            mine = [
-                (tensor.static_shape(leaf), tensor.dtype_of(leaf)) for leaf in tree.flatten(batch) if leaf is not None
-            ]
-            if shapes is not None and mine != shapes:
-                self.waiting.append(batch)
-                break
-            shapes = mine
-            batches.append(batch)
-        if not batches:
+        """Up to `most` batches of one shape side by side, and how many they are; None and 0 at the end."""
+        assert self.reader is not None
+        chunk = self.reader.take(most, self.remaining)
+        if chunk is None and self.continued and not self.is_iterator:  # the last epoch took the last batch of its pass
+            self._start_pass()
+            chunk = self.reader.take(most, self.remaining)
+        self.ended, self.continued, self.last = chunk is None, False, chunk
+        if chunk is None:
             return None, 0
-        return tree.map_structure(_stack, *batches), len(batches)
+        self.usual_shapes = self.usual_shapes or chunk.shapes
+        self.handed += chunk.count
+        self.remaining = None if self.remaining is None else self.remaining - chunk.count
+        self._state = chunk.state
+        return chunk.view(), chunk.count
 
-    def _next(self) -> Any:
-        if self.waiting:
-            return self.waiting.pop()
-        assert self.iterator is not None
-        batch = next(self.iterator, None)
-        if batch is None:
-            return None
-        return as_arrays(tuple(batch) if isinstance(batch, list) else batch, "batch")
+    def peek(self) -> Any:
+        """The types of the next batch; None where there is none."""
+        self._open()
+        assert self.reader is not None
+        batch = self.reader.peek()
+        return None if batch is None else batch_specs(as_tensors(batch))
+
+    # ---- Exact resume ----
+
+    def state(self) -> dict[str, Any]:
+        mine = {"seed": self.seed, "handed": self.handed, "inside": self._inside}
+        return {**super().state(), **mine, "source": _packed(self._state), "before": _packed(self._state_before)}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._drop_reader()
+        self.passes, self.taken = state["passes"], state["taken"]
+        self.seed, self.handed = state["seed"], state["handed"]
+        _set_state(self.source, state["source"])
+        self._resumed = state
 
 
-def _stack(*parts: Any) -> Any:
-    if parts[0] is None:
+def _length(source: Any) -> int | None:
+    if hasattr(source, "num_batches"):
+        return source.num_batches  # None for data without end
+    try:
+        return len(source)
+    except TypeError:
         return None
-    if any(tensor.is_tensor_like(part) for part in parts):
-        return tf.stack([tf.convert_to_tensor(part) for part in parts])
-    return tf.convert_to_tensor(np.stack(parts))
+
+
+def _state_of(keeper: Any) -> Any:
+    return keeper.get_state() if hasattr(keeper, "get_state") else None
+
+
+def _set_state(keeper: Any, state: Any) -> None:
+    if state is not None and hasattr(keeper, "set_state"):
+        keeper.set_state(bytes(state["bytes"]) if isinstance(state, dict) and set(state) == {"bytes"} else state)
+
+
+def _packed(state: Any) -> Any:
+    """A state as a backup can hold it: that of some loaders is a string of bytes."""
+    return {"bytes": np.frombuffer(state, "uint8")} if isinstance(state, bytes) else state
 
 
 def make_feed(
-    x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None, shuffle: bool = False
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    transform: Callable[[Any], Any] | None = None,
 ) -> Feed:
-    """The feed for what was passed as data; a ValueError or TypeError where it is no data."""
+    """The feed for what was passed as data; a ValueError or TypeError where it is no data.
+
+    `transform` is called on each batch of a source in Python.
+    """
     if isinstance(x, (tf.data.Dataset, getattr(tf.distribute, "DistributedDataset", ()))):
         _refuse(y, sample_weight, batch_size, "a tf.data.Dataset", "; batch the dataset itself")
         return DatasetFeed(x)
     if x is not None and is_arrays(x):
         data = trimmed((as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")))
-        return ResidentFeed(data, 32 if batch_size is None else batch_size, bool(shuffle))
+        kind = ResidentFeed if _fits(data) else LargeFeed
+        return kind(data, 32 if batch_size is None else batch_size, bool(shuffle))
     if isinstance(x, Iterable) or hasattr(x, "__getitem__"):
         _refuse(y, sample_weight, batch_size, f"a {type(x).__name__}", "; its batches are as large as it makes them")
-        return StreamedFeed(x)
+        return StreamedFeed(x, bool(shuffle), transform)
     raise TypeError(
         f"The data must be arrays, tensors, a data frame, a tf.data.Dataset, a generator or an iterable of batches, but "
         f"got {type(x).__name__}."
     )
+
+
+def _fits(data: Any) -> bool:
+    """Whether the device can hold the data whole: dense arrays, and not too large."""
+    leaves = [leaf for leaf in tree.flatten(data) if leaf is not None]
+    if any(isinstance(leaf, (tf.SparseTensor, tf.RaggedTensor)) for leaf in leaves):
+        return False
+    return fits_in_memory(sum(leaf.nbytes for leaf in leaves if isinstance(leaf, np.ndarray)))
 
 
 def _refuse(y: Any, sample_weight: Any, batch_size: Any, source: str, cure: str) -> None:

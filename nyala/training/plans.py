@@ -8,65 +8,19 @@ never by a race, so that the same program takes the same plan every time.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from nyala.core import tree
 from nyala.core.engine import tf
-from nyala.training.feeds import DatasetFeed, Feed, ResidentFeed, StreamedFeed, batch_specs
+from nyala.training.choosing import Execution, choose, operations_of
+from nyala.training.feeds import DatasetFeed, Feed, LargeFeed, ResidentFeed, StreamedFeed, as_tensors, batch_specs
+from nyala.training.streams import Chunk
 
-# Operations that XLA on a CPU runs far slower than TensorFlow's own kernels do, worst inside a loop.
-SLOW_IN_XLA_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatchNorm", "Cholesky", "Svd", "Qr", "FFT")
-# Operations that XLA cannot compile, or not with shapes known in advance.
-NOT_IN_XLA = (
-    *("PyFunc", "EagerPyFunc", "Iterator", "Optional", "Lookup", "String", "Unique", "Where", "Ragged", "Print"),
-    "CudnnRNN",
-    *("SparseAdd", "SparseConcat", "SparseReorder", "SparseReshape", "SparseSlice", "SparseTensor", "SparseToDense"),
-)
-# Fewer steps than this do not earn back the seconds that XLA takes to compile.
-STEPS_WORTH_COMPILING = 1000
-
-
-class Execution:
-    """Which plan a step runs by, and why."""
-
-    def __init__(self, mode: str, reason: str) -> None:
-        self.mode, self.reason = mode, reason
-
-    def __str__(self) -> str:
-        return f"{self.mode}: {self.reason}"
-
-
-def choose(operations: set[str], jit_compile: Any, run_eagerly: bool, on_gpu: bool, steps: int | None) -> Execution:
-    """The plan for a step made of `operations`, of which `steps` will run."""
-    if run_eagerly:
-        return Execution("eager", "run_eagerly=True")
-    if jit_compile is False:
-        return Execution("graph", "jit_compile=False")
-    if jit_compile is True:
-        return Execution("xla", "jit_compile=True")
-    impossible = _first_of(operations, NOT_IN_XLA)
-    if impossible:
-        return Execution("graph", f"the step holds {impossible}, which XLA cannot compile")
-    slow = _first_of(operations, SLOW_IN_XLA_ON_CPU)
-    if slow and not on_gpu:
-        return Execution("graph", f"the step holds {slow}, which TensorFlow's own kernels run faster on a CPU")
-    if steps is None or steps < STEPS_WORTH_COMPILING:
-        return Execution("graph", f"{steps or 'an unknown number of'} steps do not earn back XLA's compile time")
-    return Execution("xla", f"{steps} steps of operations that XLA runs fast")
-
-
-def _first_of(operations: set[str], prefixes: tuple[str, ...]) -> str | None:
-    return next((name for name in sorted(operations) if name.startswith(prefixes)), None)
-
-
-def operations_of(function: Any) -> set[str]:
-    """The types of the operations in a traced function and in the functions it calls."""
-    definition = function.graph.as_graph_def()
-    found = {node.op for node in definition.node}
-    for inner in definition.library.function:
-        found |= {node.op for node in inner.node_def}
-    return found
+# Held while a model is built and its steps are traced: several threads may ask one model for predictions.
+TRACING = threading.RLock()
 
 
 class Plan:
@@ -89,6 +43,7 @@ class Plan:
         self.settings = settings  # jit_compile, run_eagerly: what `compile` said
         self.prepare = prepare  # builds the model for batches of given specs, before anything is traced
         self.execution: Execution | None = None
+        self.expected = 0  # steps, of all that was asked for so far
         self._functions: dict[Any, Any] = {}
 
     # ---- Running ----
@@ -104,7 +59,7 @@ class Plan:
 
     def one(self, batch: Any, fresh: bool = False) -> Any:
         """Run one step on one batch; `fresh` forgets first what the metrics have seen."""
-        batch = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), batch)
+        batch = as_tensors(batch)
         specs = batch_specs(batch)
         self._settle(specs, 1)
         if self._mode() == "eager":
@@ -117,8 +72,15 @@ class Plan:
             self.reset()
         return self._finished(self.step(batch))
 
+    def expect(self, steps: int | None) -> None:
+        """Note that so many steps are to come; what was chosen for fewer than that is chosen anew."""
+        self.expected += steps or 0
+        if self.execution is not None and self.expected >= self.execution.enough:
+            self.execution = None
+
     def ready(self, feed: Feed, steps: int | None) -> None:
         """Trace a step for the batches of `feed`, where they are known: what does not fit is refused before any work."""
+        self.expect(steps)
         if feed.specs is not None:
             self._settle(feed.specs, steps)
             if self._mode() != "eager":
@@ -127,6 +89,8 @@ class Plan:
     def _run_resident(self, feed: ResidentFeed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
         size, specs = feed.batch_size, feed.specs
         self._settle(specs, total)
+        if isinstance(feed, LargeFeed):
+            return self._run_chunk(feed.chunk(first, steps), usual=first < feed.full_batches)
         if self._mode() == "eager":
             return self._eagerly([self._rows(feed, i) for i in range(first, first + steps)])
         full = min(steps, feed.full_batches - first)
@@ -141,38 +105,42 @@ class Plan:
         return full, function(*counts, *order, *_present(feed.arrays))
 
     def _run_dataset(self, feed: DatasetFeed, steps: int, total: int | None) -> tuple[int, Any]:
-        specs = feed.specs
-        self._settle(specs, total)
+        self._settle(feed.specs, total)
+        done, result = self._run_iterator(feed.iterator, feed.specs, steps)
+        if done == 0 and feed.continued:  # the last epoch took the last batch
+            feed.start_epoch()
+            return self._run_dataset(feed, steps, total)
+        feed.continued, feed.ended = False, done < steps
+        return done, result
+
+    def _run_iterator(self, iterator: Any, specs: Any, steps: int) -> tuple[int, Any]:
         if self._mode() == "eager" or self.keeps_outputs:
-            batches = []
-            for _ in range(steps):
-                batch = next(feed.iterator, None)
-                if batch is None:
-                    break
-                batches.append(batch)
+            batches = list(itertools.islice(iterator, steps))
             return self._eagerly(batches) if self._mode() == "eager" else self._one_by_one(batches)
         function = self._get(("dataset", _key(specs)), lambda: self._dataset_function(specs))
-        done, logs = function(feed.iterator, tf.constant(steps, "int32"))
+        done, logs = function(iterator, tf.constant(steps, "int32"))
         return int(done), logs
 
     def _run_streamed(self, feed: StreamedFeed, steps: int, total: int | None) -> tuple[int, Any]:
-        chunk, count = feed.take(steps)
-        if count == 0:
+        feed.take(steps)
+        if feed.last is None:
             return 0, None
-        open_specs = batch_specs(_batch_at(chunk, 0))
-        self._settle(open_specs, total)
+        self._settle(batch_specs(feed.last.batch(0)), total)
+        return self._run_chunk(feed.last, feed.last.shapes == feed.usual_shapes)
+
+    def _run_chunk(self, chunk: Chunk | None, usual: bool) -> tuple[int, Any]:
+        """Run batches that lie side by side; of those that have not the `usual` shape, XLA compiles nothing."""
+        if chunk is None:
+            return 0, None
+        xla = self._mode() == "xla"
         if self._mode() == "eager":
-            return self._eagerly([_batch_at(chunk, place) for place in range(count)])
-        if count == 1:
-            return 1, self.one(_batch_at(chunk, 0))
-        static = next(a.shape[1] for a in tree.flatten(chunk) if a is not None) if self._mode() == "xla" else None
-        if static is not None and count < steps:
-            return self._one_by_one([_batch_at(chunk, place) for place in range(count)])
-        specs = tree.map_structure(
-            lambda a: None if a is None else tf.TensorSpec([None, static, *a.shape[2:]], a.dtype), chunk
-        )
-        function = self._get(("streamed", _key(specs)), lambda: self._streamed_function(open_specs, specs))
-        return count, function(tf.constant(count, "int32"), *_present(chunk))
+            return self._eagerly([as_tensors(batch) for batch in chunk.batches()])
+        if chunk.is_loose or (xla and not usual):
+            return self._one_by_one(chunk.batches())
+        specs, (leaves, first) = batch_specs(chunk.batch(0)), chunk.tensors()
+        stacked = [tf.TensorSpec(x.shape if xla else [None, None, *x.shape[2:]], x.dtype) for x in leaves]
+        function = self._get(("streamed", _key(specs), _key(stacked)), lambda: self._streamed_function(specs, stacked))
+        return chunk.count, function(tf.constant(first, "int32"), tf.constant(chunk.count, "int32"), *leaves)
 
     def _eagerly(self, batches: list[Any]) -> tuple[int, Any]:
         results = [self.step(batch) for batch in batches]
@@ -200,22 +168,30 @@ class Plan:
 
     def _settle(self, specs: Any, steps: int | None) -> None:
         """Build the model for such batches, trace the step once and choose how it runs."""
-        if self.execution is not None:
+        if self.execution is None:
+            with TRACING:
+                self._settle_alone(specs, steps)
+
+    def _settle_alone(self, specs: Any, steps: int | None) -> None:
+        if self.execution is not None:  # another thread came first
             return
         self.prepare(specs)
         if self.settings.run_eagerly:
-            self.execution = choose(set(), None, True, False, None)
+            self.execution = Execution("eager", "run_eagerly=True")
             return
         traced = self._traced(specs)
         on_gpu = bool(tf.config.list_logical_devices("GPU"))
-        self.execution = choose(operations_of(traced), self.settings.jit_compile, False, on_gpu, steps)
+        steps = max(steps or 0, self.expected) or None
+        self.execution = choose(operations_of(traced), self.settings.jit_compile, on_gpu, steps)
 
     def _traced(self, specs: Any) -> Any:
         return self._get(("step", _key(specs)), lambda: self._step_function(specs))
 
     def _get(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._functions:
-            self._functions[key] = make()
+            with TRACING:
+                if key not in self._functions:
+                    self._functions[key] = make()
         return self._functions[key]
 
     # ---- The functions that TensorFlow compiles ----
@@ -260,11 +236,11 @@ class Plan:
             leaves = _present(specs)
         return self._compiled(chunk, [*scalars, *order, *leaves])
 
-    def _streamed_function(self, specs: Any, stacked: Any) -> Any:
-        def chunk(steps: Any, *leaves: Any) -> Any:
-            return self._loop(lambda step: _rebuilt(specs, [leaf[step] for leaf in leaves]), steps)
+    def _streamed_function(self, specs: Any, stacked: list[Any]) -> Any:
+        def chunk(first: Any, steps: Any, *leaves: Any) -> Any:
+            return self._loop(lambda step: _rebuilt(specs, [leaf[first + step] for leaf in leaves]), steps)
 
-        return self._compiled(chunk, [tf.TensorSpec([], "int32"), *_present(stacked)])
+        return self._compiled(chunk, [*[tf.TensorSpec([], "int32")] * 2, *stacked])
 
     def _dataset_function(self, specs: Any) -> Any:
         step_function = self._traced(specs)
@@ -362,10 +338,6 @@ def _slice_rows(leaf: Any, start: Any, rows: Any) -> Any:
     if isinstance(rows, int):  # an ordinary slice would have XLA compile anew for every value of `start`
         return tf.gather(leaf, start + tf.range(rows))
     return leaf[start : start + rows]
-
-
-def _batch_at(chunk: Any, place: int) -> Any:
-    return tree.map_structure(lambda a: None if a is None else a[place], chunk)
 
 
 def _zero_of(x: Any) -> Any:

@@ -9,10 +9,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from nyala.core.settings import is_interactive_logging_enabled
 from nyala.training.callback import Callback, Logs
+
+WIDTH_FOR_A_BAR = 80  # of a terminal; a narrow one has room for the count and the values only
+SECONDS_A_DRAWING = 0.05
 
 
 def format_number(value: Any) -> str:
@@ -45,7 +49,8 @@ class _Rate(ProgressColumn):
 class ProgbarLogger(Callback):
     """Shows how training goes: `verbose=1` as a live bar in a terminal, `verbose=2` as a line an epoch.
 
-    Where the output is no terminal (a file, a pipe, a log), a bar would leave rubbish, so it becomes a line an epoch too.
+    Where the output is no terminal (a file, a pipe, a log, CI), or one that cannot go back in a line, a bar would leave
+    rubbish, so it is a line an epoch too. What others print meanwhile stands above the bar.
     """
 
     def __init__(self) -> None:
@@ -53,7 +58,7 @@ class ProgbarLogger(Callback):
         self._bar: Progress | None = None
         self._task: Any = None
         self._inside_fit = False
-        self._started = 0.0
+        self._started = self._drawn = 0.0
         self._steps = 0
 
     def get_state(self) -> dict[str, Any]:
@@ -73,33 +78,32 @@ class ProgbarLogger(Callback):
         self._started, self._steps = time.perf_counter(), 0
         console = Console(file=sys.stdout)
         live = is_interactive_logging_enabled() and (console.is_terminal or console.is_jupyter)
-        if live and (self.params or {}).get("verbose") == 1:
-            columns = (
-                TextColumn("{task.completed}/{task.fields[of]}"),
-                BarColumn(bar_width=24),
-                _Rate(),
-                TimeRemainingColumn(compact=True),
-                TextColumn("{task.fields[logs]}"),
-            )
-            self._bar = Progress(*columns, console=console, auto_refresh=False)
+        if live and not console.is_dumb_terminal and (self.params or {}).get("verbose") == 1:
+            counts = Column(no_wrap=True, min_width=2 * len(str(total or "?")) + 1)
+            columns: list[ProgressColumn] = [TextColumn("{task.completed}/{task.fields[of]}", table_column=counts)]
+            if console.width >= WIDTH_FOR_A_BAR:
+                columns += [BarColumn(bar_width=24), _Rate(), TimeRemainingColumn(compact=True)]
+            columns.append(TextColumn("{task.fields[logs]}", table_column=Column(no_wrap=True, overflow="ellipsis")))
+            self._bar = Progress(*columns, console=console, auto_refresh=False, transient=True)
             self._bar.start()
             self._task = self._bar.add_task("", total=total, of=total or "?", logs="")
+            self._drawn = 0.0
 
     def _advance(self, batch: int, logs: Logs | None) -> None:
         self._steps = batch + 1
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._steps, logs=format_logs(logs), refresh=True)
+            now = time.perf_counter()
+            due = now - self._drawn >= SECONDS_A_DRAWING
+            self._drawn = now if due else self._drawn
+            self._bar.update(self._task, completed=self._steps, logs=format_logs(logs), refresh=due)
 
     def _end(self, logs: Logs | None) -> None:
+        """Put a line with all values, however long, in the place of the bar."""
+        self._close()
         seconds = time.perf_counter() - self._started
-        if self._bar is not None:
-            self._bar.update(self._task, total=self._steps, of=self._steps, logs=format_logs(logs), refresh=True)
-            self._bar.stop()
-            self._bar = None
-        else:
-            step = format_duration(seconds / max(self._steps, 1))
-            parts = [f"{self._steps}/{self._steps}", f"{format_duration(seconds)}", f"{step}/step", format_logs(logs)]
-            self._show(" - ".join(part for part in parts if part))
+        step = format_duration(seconds / max(self._steps, 1))
+        parts = [f"{self._steps}/{self._steps}", f"{format_duration(seconds)}", f"{step}/step", format_logs(logs)]
+        self._show(" - ".join(part for part in parts if part))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._inside_fit = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,22 +12,20 @@ from nyala.core import config, settings, tensor, tree
 from nyala.core.engine import tf
 from nyala.core.layer import call_signature, graph_ready
 from nyala.core.tracebacks import shortened
+from nyala.training import interrupts
+from nyala.training.arrays import as_arrays, is_arrays, row_count, split_rows, trimmed, unpack_x_y_sample_weight
 from nyala.training.callback import CallbackList
+from nyala.training.checks import check_class_numbers, known_arguments
+from nyala.training.class_weights import check_class_weight, class_weighted, class_weighted_batch
 from nyala.training.compile import CompileLoss, CompileMetrics
-from nyala.training.feeds import (
-    DatasetFeed,
-    Feed,
-    ResidentFeed,
-    StreamedFeed,
-    make_feed,
-    split_rows,
-    unpack_x_y_sample_weight,
-)
+from nyala.training.feeds import Feed, ResidentFeed, make_feed
+from nyala.training.finite import finite_steps
+from nyala.training.fitting import Fitting
+from nyala.training.loops import plain_logs, run_epoch, steps_in_epoch
 from nyala.training.plans import Plan
-from nyala.training.position import Position
+from nyala.training.validation import Validation
 
 NOT_COMPILED = {"run_eagerly": False, "jit_compile": "auto", "steps_per_execution": 1}  # `predict` needs no more
-SECONDS_A_CHUNK = 0.2  # long enough to forget Python, short enough for a live display and Ctrl-C
 
 
 class Compiled:
@@ -42,6 +38,7 @@ class Compiled:
         self.jit_compile: Any = arguments["jit_compile"]
         self.steps_per_execution: int = arguments["steps_per_execution"]
         self.loss_tracker: Any = None
+        self.finite_steps: Any = None
 
 
 class Trainer:
@@ -68,6 +65,7 @@ class Trainer:
 
     # ---- compile ----
 
+    @known_arguments
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -106,6 +104,7 @@ class Trainer:
             compile_loss = CompileLoss(loss, loss_weights, lambda name: config.metrics.find("Mean")(name=name))
         compiled = Compiled(arguments, compile_loss, CompileMetrics(metrics, weighted_metrics))
         compiled.loss_tracker = config.metrics.find("Mean")(name="loss")
+        compiled.finite_steps = finite_steps()
         self.optimizer = chosen
         self.loss, self._compiled = loss, compiled
         self.stop_training = False
@@ -191,6 +190,9 @@ class Trainer:
         if weights:
             self.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
         self._track_loss(loss, x)
+        assert self._compiled is not None
+        fine = tf.math.is_finite(self._compiled.loss_tracker.total.value)
+        self._compiled.finite_steps.assign_add(tf.cast(fine, "int64"))
         return y_pred
 
     def test_step(self, data: Any) -> Any:
@@ -374,6 +376,7 @@ class Trainer:
     # ---- fit ----
 
     @shortened
+    @known_arguments
     def fit(
         self,
         x: Any = None,
@@ -392,64 +395,49 @@ class Trainer:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        validation_every: int | None = None,
     ) -> Any:
         """Train for `epochs` passes over the data and return the `History`.
 
         `x` and `y` are arrays, tensors, data frames, lists or dicts of them, or `x` is a `tf.data.Dataset`, a generator or
-        an iterable of `(x, y)` or `(x, y, sample_weight)` batches. Validation runs at the end of every epoch, on
-        `validation_data` or on the last `validation_split` of the rows. Bad data is refused before any step.
+        an iterable of `(x, y)` or `(x, y, sample_weight)` batches. Bad data is refused before any step.
+
+        Validation runs on `validation_data` or on the last `validation_split` of the rows, at the end of every epoch, of
+        every `validation_freq` epochs or of those it lists. `validation_every=500` also runs it behind each 500 steps of an
+        epoch: the batch logs there, and those of the epoch, hold the values. Several sets come as a dict of tuples or
+        datasets, `{"clean": (x, y), "noisy": dataset}`, with logs `val_clean_loss` and so on; a dict of arrays is inputs.
+
+        Ctrl-C stops between two steps: `model.history` has the epochs before, and KeyboardInterrupt says how to go on.
         """
         self._require_optimizer()
         epochs = _limited(epochs)
         if class_weight is not None:
-            _check_class_weight(class_weight, x)
+            check_class_weight(class_weight)
         if validation_split:
             x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split, validation_data)
         feed = self._training_feed(x, y, sample_weight, class_weight, batch_size, shuffle)
-        validation = self._validation_feed(validation_data, validation_batch_size or batch_size, validation_steps)
-        steps = _steps_in_epoch(feed, steps_per_epoch)
-        verbose = 1 if verbose == "auto" else int(verbose)
+        validation = Validation(
+            self,
+            validation_data,
+            validation_batch_size or batch_size,
+            validation_steps,
+            validation_freq,
+            validation_every,
+        )
+        steps = steps_in_epoch(feed, steps_per_epoch)
         callback_list = self._callback_list(callbacks, verbose, epochs=epochs, steps=steps)
-        plan = self._plan("train")
-        total = None if steps is None else steps * max(epochs - initial_epoch, 0)
         self.stop_training = False
         callback_list.on_train_begin()
-        plan.ready(feed, total)
-        if validation is not None:
-            self._ready_to_validate(validation, validation_steps)
-        position = Position(self, feed, callback_list, initial_epoch)
-        callback_list.resume(position)
-        logs: dict[str, Any] = {}
-        checked = False
-        for epoch in range(position.epoch, epochs):
-            if position.done:
-                feed.continue_epoch()  # as an earlier process would have done
-            else:
-                self.reset_metrics()
-                callback_list.on_epoch_begin(epoch)
-                self._begin_epoch(feed, steps_per_epoch, first=epoch == initial_epoch)
-            logs = self._run_epoch(plan, feed, steps, total, callback_list, "train", position)
-            if not checked:
-                checked = True
-                self._check_finite(logs, feed, epoch)
-            if validation is not None and _validates(epoch, validation_freq):
-                found = self._evaluate(validation, validation_steps, callback_list)
-                logs = {**logs, **{f"val_{name}": value for name, value in found.items()}}
-            callback_list.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-            position.epoch, position.done = epoch + 1, 0
-            callback_list.on_position(position)
+        fitting = Fitting(self, feed, callback_list, validation, range(initial_epoch, epochs), steps, steps_per_epoch)
+        with interrupts.held():
+            try:
+                logs = fitting.run()
+            except KeyboardInterrupt:
+                callback_list.on_interrupt()
+                raise KeyboardInterrupt(fitting.how_to_go_on()) from None
         self._finalize_weights()
         callback_list.on_train_end(logs)
         return self.history
-
-    def _ready_to_validate(self, feed: Feed, steps: int | None) -> None:
-        try:
-            self._plan("test").ready(feed, _steps_in_epoch(feed, steps))
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError  # a subclass may take other arguments
-            raise kind(f"validation_data does not fit: {error}") from error
 
     def _finalize_weights(self) -> None:
         """Let the optimizer put averaged weights in place, where it keeps any."""
@@ -457,8 +445,6 @@ class Trainer:
             self.optimizer.finalize_variable_values(self.trainable_weights)
 
     def _split(self, x: Any, y: Any, sample_weight: Any, fraction: float, validation_data: Any) -> Any:
-        from nyala.training.feeds import as_arrays, is_arrays
-
         if not is_arrays(x):
             raise ValueError(
                 f"validation_split needs arrays to split, but x is a {type(x).__name__}; pass validation_data."
@@ -470,90 +456,36 @@ class Trainer:
     def _training_feed(
         self, x: Any, y: Any, sample_weight: Any, class_weight: Any, batch_size: int | None, shuffle: bool
     ) -> Feed:
+        transform: Callable[[Any], Any] | None = None
         if class_weight is not None and isinstance(x, tf.data.Dataset):
-            x = x.map(lambda *batch: _class_weighted_batch(batch, class_weight))  # type: ignore[union-attr]
+            x = x.map(lambda *batch: class_weighted_batch(batch, class_weight))  # type: ignore[union-attr]
+        elif class_weight is not None and is_arrays(x):
+            sample_weight = class_weighted(y, sample_weight, class_weight, self._class_count())
         elif class_weight is not None:
-            sample_weight = _class_weighted(y, sample_weight, class_weight)
-        feed = make_feed(x, y, sample_weight, batch_size, shuffle)
+            count = self._class_count()
+
+            def weigh(batch: Any) -> Any:
+                x, y, own = unpack_x_y_sample_weight(batch)
+                return x, y, class_weighted(as_arrays(y, "y"), own, class_weight, count)
+
+            transform = weigh
+        feed = make_feed(x, y, sample_weight, batch_size, shuffle, transform)
         self._check_targets(feed, "y", training=True)
         return feed
 
-    def _validation_feed(self, data: Any, batch_size: int | None, steps: int | None) -> Feed | None:
-        if data is None:
-            return None
-        x, y, sample_weight = unpack_x_y_sample_weight(data) if isinstance(data, (tuple, list)) else (data, None, None)
-        streams = isinstance(x, tf.data.Dataset) or (y is None and not hasattr(x, "__array__"))
-        feed = make_feed(x, y, sample_weight, None if streams else batch_size)
-        self._check_targets(feed, "y of validation_data")
-        _steps_in_epoch(feed, steps)  # refuses a source without end
-        return feed
+    def _class_count(self) -> int | None:
+        """How many classes the only output tells apart, where that is known."""
+        outputs = list(getattr(self, "outputs", None) or [])
+        return outputs[0].shape[-1] if len(outputs) == 1 and len(outputs[0].shape) else None
 
-    def _callback_list(self, callbacks: Any, verbose: int, **params: Any) -> CallbackList:
+    def _callback_list(self, callbacks: Any, verbose: Any, **params: Any) -> CallbackList:
         if isinstance(callbacks, CallbackList):
             return callbacks
+        verbose = 1 if verbose == "auto" else int(verbose)
         return CallbackList(callbacks, True, verbose != 0, model=self, verbose=verbose, **params)
-
-    def _begin_epoch(self, feed: Feed, steps_given: int | None, first: bool) -> None:
-        """Start the data anew, unless a given number of steps makes an epoch of a longer source."""
-        if steps_given is not None and not first and isinstance(feed, (DatasetFeed, StreamedFeed)):
-            feed.continue_epoch()
-        else:
-            feed.start_epoch()
-
-    def _run_epoch(
-        self,
-        plan: Plan,
-        feed: Feed,
-        steps: int | None,
-        total: int | None,
-        callbacks: CallbackList,
-        kind: str,
-        position: Position | None = None,
-    ) -> Any:
-        """Run the steps of an epoch, or what is left of it, chunk by chunk; the last logs, or the outputs of all."""
-        begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
-        pace = Pace(self._compiled.steps_per_execution if self._compiled else 1, callbacks.batch_interval)
-        collected: list[Any] = []
-        logs: dict[str, Any] = {}
-        done = 0 if position is None else position.done
-        while steps is None or done < steps:
-            begin(done)
-            started = time.perf_counter()
-            ran, result = plan.run(feed, done, pace.next(done, steps), total)
-            if ran == 0:
-                break
-            if kind == "predict":
-                collected.append(tree.map_structure(lambda t: t.numpy(), result))
-                logs = {"outputs": result}
-            else:
-                logs = _plain(result)
-            pace.learn(ran, time.perf_counter() - started)
-            done += ran
-            feed.taken += ran
-            end(done - 1, logs)
-            if position is not None:
-                position.done = done
-                callbacks.on_position(position)
-            if kind == "train" and self.stop_training:
-                break
-        if isinstance(feed, StreamedFeed):
-            feed.end_epoch()
-        if done == 0:
-            raise ValueError(
-                "The data is empty: its source gave no batch. A generator that ran once gives nothing again."
-            )
-        if steps is not None and done < steps and not self.stop_training:
-            warnings.warn(
-                f"The data ended after {done} of {steps} batches; give a source that is long enough, call `.repeat()` on a "
-                "dataset, or lower steps_per_epoch.",
-                stacklevel=3,
-            )
-        return collected if kind == "predict" else logs
 
     def _check_targets(self, feed: Feed, where: str, training: bool = False) -> None:
         """Refuse targets that are missing, and class numbers that the outputs have no place for."""
-        from nyala.training.checks import check_class_numbers
-
         if not isinstance(feed, ResidentFeed) or self.loss is None:
             return
         y = unpack_x_y_sample_weight(feed.host)[1]
@@ -561,16 +493,10 @@ class Trainer:
             raise ValueError(f"The loss {self.loss!r} compares outputs with targets, but `y` is missing; pass `y=`.")
         check_class_numbers(self, y, where)
 
-    def _check_finite(self, logs: Mapping[str, Any], feed: Feed, epoch: int) -> None:
-        loss = logs.get("loss")
-        if loss is not None and not math.isfinite(loss):
-            from nyala.training.checks import explain_loss
-
-            warnings.warn(explain_loss(self, loss, feed, epoch), stacklevel=3)
-
     # ---- evaluate, predict ----
 
     @shortened
+    @known_arguments
     def evaluate(
         self,
         x: Any = None,
@@ -585,12 +511,9 @@ class Trainer:
     ) -> Any:
         """The loss and metrics on data: a number, a list in the order of `metrics_names`, or a dict."""
         self._require_compiled("evaluation")
-        if kwargs:
-            raise TypeError(f"evaluate() takes no argument {sorted(kwargs)[0]!r}.")
         feed = make_feed(x, y, sample_weight, batch_size)
         self._check_targets(feed, "y")
-        verbose = 1 if verbose == "auto" else int(verbose)
-        callback_list = self._callback_list(callbacks, verbose, steps=_steps_in_epoch(feed, steps))
+        callback_list = self._callback_list(callbacks, verbose, steps=steps_in_epoch(feed, steps))
         logs = self._evaluate(feed, steps, callback_list)
         if return_dict:
             return logs
@@ -602,12 +525,13 @@ class Trainer:
         self.reset_metrics()
         callbacks.on_test_begin()
         feed.start_epoch()
-        count = _steps_in_epoch(feed, steps)
-        logs = self._run_epoch(self._plan("test"), feed, count, count, callbacks, "test")
+        count = steps_in_epoch(feed, steps)
+        logs = run_epoch(self._plan("test"), feed, count, count, callbacks, "test")
         callbacks.on_test_end(logs)
         return logs
 
     @shortened
+    @known_arguments
     def predict(
         self,
         x: Any,
@@ -619,18 +543,18 @@ class Trainer:
         """The outputs for all rows of `x`, as NumPy arrays in the structure of the model's outputs."""
         feed = make_feed(x, batch_size=batch_size)
         plan = self._plan("predict")
-        verbose = 1 if verbose == "auto" else int(verbose)
-        count = _steps_in_epoch(feed, steps)
+        count = steps_in_epoch(feed, steps)
         callback_list = self._callback_list(callbacks, verbose, steps=count)
         callback_list.on_predict_begin()
         feed.start_epoch()
-        parts = self._run_epoch(plan, feed, count, count, callback_list, "predict")
+        parts = run_epoch(plan, feed, count, count, callback_list, "predict")
         callback_list.on_predict_end()
         return parts[0] if len(parts) == 1 else tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
     # ---- One batch ----
 
     @shortened
+    @known_arguments
     def train_on_batch(
         self,
         x: Any,
@@ -642,11 +566,12 @@ class Trainer:
         """One step of training on one batch; returns its loss and metrics."""
         self._require_optimizer()
         if class_weight is not None:
-            _check_class_weight(class_weight, x)
-            sample_weight = _class_weighted(y, sample_weight, class_weight)
+            check_class_weight(class_weight)
+            sample_weight = class_weighted(y, sample_weight, class_weight, self._class_count())
         return self._on_batch("train", (x, y, sample_weight), return_dict)
 
     @shortened
+    @known_arguments
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics of one batch."""
         self._require_compiled("evaluation")
@@ -655,20 +580,15 @@ class Trainer:
     @shortened
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
-        from nyala.training.feeds import as_arrays
-
         return tree.map_structure(lambda t: t.numpy(), self._plan("predict").one((as_arrays(x, "x"),)))
 
     def _on_batch(self, kind: str, data: tuple[Any, Any, Any], return_dict: bool) -> Any:
-        from nyala.training.checks import check_class_numbers
-        from nyala.training.feeds import as_arrays, row_count, trimmed
-
         x, y, sample_weight = data
         batch = trimmed((as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")))
         row_count(batch)
         if self.loss is not None:
             check_class_numbers(self, unpack_x_y_sample_weight(batch)[1])
-        logs = _plain(self._plan(kind).one(batch, fresh=True))
+        logs = plain_logs(self._plan(kind).one(batch, fresh=True))
         values = list(logs.values())
         return logs if return_dict else values[0] if len(values) == 1 else values
 
@@ -687,103 +607,9 @@ class Trainer:
         return lambda iterator: self._plan("predict").one(next(iterator))
 
 
-class Pace:
-    """How many steps the next chunk takes: as many as fill a fraction of a second, or as many as somebody asked for."""
-
-    def __init__(self, steps_per_execution: int, interval: int | None) -> None:
-        self.fixed = steps_per_execution if steps_per_execution > 1 else None
-        self.interval = interval
-        self.length = 1
-
-    def next(self, done: int, steps: int | None) -> int:
-        """The length of the chunk that starts behind `done` steps."""
-        length = self.fixed or self.length
-        if self.interval is not None and self.fixed is None:
-            length = min(length, self.interval - done % self.interval)
-        return length if steps is None else min(length, steps - done)
-
-    def learn(self, ran: int, seconds: float) -> None:
-        """Take note of how long a chunk took."""
-        goal = SECONDS_A_CHUNK * ran / max(seconds, 1e-6)
-        self.length = int(min(max(goal, 1), self.length * 8))
-
-
-def _steps_in_epoch(feed: Feed, given: int | None) -> int | None:
-    steps, limit = _steps_wanted(feed, given), settings.max_steps_per_epoch()
-    if limit is None or (steps is not None and steps <= limit):
-        return steps
-    warnings.warn(f"`set_max_steps_per_epoch` limits this pass over the data to {limit} batches.", stacklevel=3)
-    return limit
-
-
-def _steps_wanted(feed: Feed, given: int | None) -> int | None:
-    if given is not None:
-        if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
-            raise ValueError(f"The number of steps is a positive integer, but got {given!r}.")
-        return int(given) if not isinstance(feed, ResidentFeed) else min(int(given), feed.batches or 0)
-    if getattr(feed, "infinite", False) and settings.max_steps_per_epoch() is None:
-        raise ValueError(
-            "The dataset has no end; say how many batches make an epoch with `steps_per_epoch`, `validation_steps` or `steps`."
-        )
-    return feed.batches
-
-
 def _limited(epochs: int) -> int:
     limit = settings.max_epochs()
     if limit is None or epochs <= limit:
         return epochs
     warnings.warn(f"`set_max_epochs` limits this training to {limit} epochs.", stacklevel=3)
     return limit
-
-
-def _validates(epoch: int, frequency: Any) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return (epoch + 1) in frequency
-
-
-def _plain(logs: Any) -> dict[str, Any]:
-    """Logs as Python floats, by sorted name with the loss in its place."""
-    if logs is None:
-        return {}
-    if not isinstance(logs, Mapping):
-        raise TypeError(f"A step returns a dict of logs by name, but got {type(logs).__name__}.")
-    values = {name: np.asarray(value) for name, value in logs.items()}
-    return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
-
-
-def _check_class_weight(class_weight: Any, x: Any) -> None:
-    from nyala.training.feeds import is_arrays
-
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(
-            f"class_weight is a dict of class numbers and weights, but got a {type(class_weight).__name__}."
-        )
-    unknown = [key for key in class_weight if not isinstance(key, (int, np.integer))]
-    if unknown:
-        raise ValueError(f"class_weight maps class numbers to weights, but has the key {unknown[0]!r}.")
-    if not isinstance(x, tf.data.Dataset) and not is_arrays(x):
-        raise ValueError(f"class_weight does not go with a {type(x).__name__}; let it give (x, y, sample_weight).")
-
-
-def _class_weighted(y: Any, sample_weight: Any, class_weight: Mapping[int, float]) -> Any:
-    """Sample weights that give each row the weight of its class."""
-    if sample_weight is not None:
-        raise ValueError("class_weight and sample_weight exclude each other; multiply the weights yourself.")
-    labels = np.asarray(y)
-    classes = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels.reshape(len(labels), -1)[:, 0]
-    weights = np.ones(len(labels), tensor.floatx())
-    for key, weight in class_weight.items():
-        weights[classes.astype("int64") == key] = weight
-    return weights
-
-
-def _class_weighted_batch(batch: tuple[Any, ...], class_weight: Mapping[int, float]) -> Any:
-    x, y, sample_weight = unpack_x_y_sample_weight(batch)
-    if sample_weight is not None:
-        raise ValueError("class_weight and sample_weight exclude each other; multiply the weights yourself.")
-    classes = tf.argmax(y, -1) if y.shape.rank > 1 and y.shape[-1] != 1 else tf.reshape(y, [tf.shape(y)[0], -1])[:, 0]
-    keys = tf.constant(list(class_weight), "int64")
-    matches = tf.equal(tf.cast(classes, "int64")[:, None], keys)
-    given = tf.reduce_sum(tf.where(matches, tf.constant(list(class_weight.values()), tensor.floatx()), 0.0), -1)
-    return x, y, tf.where(tf.reduce_any(matches, -1), given, 1.0)

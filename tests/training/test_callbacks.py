@@ -64,11 +64,11 @@ def test_without_a_listener_python_is_entered_fewer_times_than_there_are_steps(m
         return result
 
     monkeypatch.setattr(Plan, "run", counted)
-    regressor(nyala).fit(X, Y, batch_size=1, epochs=10, verbose=0)
+    regressor(nyala, 0.05).fit(X, Y, batch_size=1, epochs=10, verbose=0)
     assert sum(lengths) == 200
     assert len(lengths) < 100
     lengths.clear()
-    regressor(nyala).fit(X, Y, batch_size=1, epochs=2, verbose=0, callbacks=[recorder(nyala, [])])
+    regressor(nyala, 0.05).fit(X, Y, batch_size=1, epochs=2, verbose=0, callbacks=[recorder(nyala, [])])
     assert lengths == [1] * 40
 
 
@@ -216,6 +216,73 @@ def test_nan_ends_training_quietly_or_with_an_error():
         assert history.epoch == [0]
         with pytest.raises(RuntimeError, match=r"(?i)nan"):
             regressor(k).fit(bad, Y, verbose=0, callbacks=[k.callbacks.TerminateOnNaN(raise_error=True)])
+
+
+def every_metric(k):
+    """Each built-in metric class that takes no required arguments, and those that do with some, under a name of its own."""
+    arguments = {"MeanIoU": {"num_classes": 2}, "IoU": {"num_classes": 2, "target_class_ids": [0]}}
+    arguments |= {
+        f"{a}At{b}": {b.lower(): 0.5} for a in ("Sensitivity", "Precision") for b in ("Specificity", "Recall")
+    }
+    arguments |= {"SpecificityAtSensitivity": {"sensitivity": 0.5}, "RecallAtPrecision": {"precision": 0.5}}
+    arguments |= {"BinaryIoU": {}, "OneHotIoU": arguments["IoU"], "OneHotMeanIoU": arguments["MeanIoU"]}
+    found = {}
+    for name in nyala.metrics.__all__:
+        cls = getattr(k.metrics, name)
+        if isinstance(cls, type) and name not in ("Metric", "Mean", "Sum", "MeanMetricWrapper"):
+            found[name] = cls(name=f"own_{len(found)}", **arguments.get(name, {}))
+    return found
+
+
+def test_directions_of_every_metric():
+    """With mode "auto" more is better of the metrics of which it is in the oracle, whatever name they are given."""
+    metrics = every_metric(nyala)
+    better = {}
+    for name, metric in metrics.items():
+        callback = nyala.callbacks.EarlyStopping(f"val_{metric.name}")
+        callback.set_model(type("Model", (), {"metrics": [metric]})())
+        better[name] = callback.more_is_better
+    for name, metric in every_metric(keras).items():
+        direction = getattr(metric, "_direction", None)
+        if direction is not None:
+            assert better[name] == (direction == "up"), name
+    less = {name for name, more in better.items() if not more}
+    words = ("Error", "Loss", "entropy", "Hinge", "Divergence", "Poisson", "FalseNeg", "FalsePos")
+    assert {name for name in better if any(word in name for word in words)} == less
+
+
+DIRECTIONS = {
+    "val_accuracy": True, "acc": True, "val_noisy_auc": True, "f1_score": True, "val_head_precision": True, "r2": True,
+    "loss": False, "val_loss": False, "accurate_loss": False, "val_mae": False, "perplexity": False, "custom": False,
+}  # fmt: skip
+
+
+def test_directions_of_names_that_no_metric_has():
+    found = {name: nyala.callbacks.EarlyStopping(name).more_is_better for name in DIRECTIONS}
+    assert found == DIRECTIONS
+
+
+def test_a_monitor_is_checked_against_the_first_logs_of_a_stream():
+    with pytest.raises(ValueError, match=r"watches 'losss'.*Did you mean 'loss'\?"):
+        regressor(nyala).fit(iter([(X, Y)] * 3), verbose=0, callbacks=[nyala.callbacks.ReduceLROnPlateau("losss")])
+
+
+def test_chunks_end_where_each_callback_must_hear():
+    """Several intervals go together: every multiple of each, and nothing shorter."""
+    heard = []
+
+    class Every(nyala.callbacks.Callback):
+        def __init__(self, interval):
+            super().__init__()
+            self.batch_interval = interval
+
+        batch_interval = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            heard.append(batch + 1)
+
+    regressor(nyala, 0.05).fit(X, Y, batch_size=1, verbose=0, callbacks=[Every(4), Every(6)])
+    assert {4, 6, 8, 12, 16, 18, 20} <= set(heard)
 
 
 def test_a_missing_value_warns_once_and_names_what_there_is():

@@ -114,11 +114,34 @@ BAD_DATA = {
         ValueError,
         ["class_weight", "sample_weight"],
     ),
-    "class_weight of a generator": (fit(generator(), class_weight={0: 1.0}), ValueError, ["class_weight", "generator"]),
+    "class_weight of a generator": (fit(generator(), class_weight={"cat": 1.0}), ValueError, ["class_weight", "'cat'"]),
+    "class_weight of a class that is not": (
+        fit(X, ONE_HOT, class_weight={0: 1.0, 3: 2.0}),
+        ValueError,
+        ["key 3", "0 to 2"],
+    ),
+    "class_weight beyond the outputs": (fit(X, LABELS, class_weight={7: 2.0}), ValueError, ["key 7", "0 to 2"]),
+    "class_weight below zero": (fit(X, LABELS, class_weight={0: -1.0}), ValueError, ["class 0", "-1.0"]),
+    "class_weight of a word": (fit(X, LABELS, class_weight={0: "a"}), ValueError, ["class 0", "'a'"]),
+    "a monitor": (
+        fit(X, LABELS, validation_data=(X, LABELS), callbacks=[nyala.callbacks.EarlyStopping("val_los")]),
+        ValueError,
+        ["'val_los'", "Did you mean 'val_loss'?"],
+    ),
+    "a name in a filepath": (
+        fit(
+            X,
+            LABELS,
+            validation_data=(X, LABELS),
+            callbacks=[nyala.callbacks.ModelCheckpoint("{epoch}-{val_los:.2f}.keras")],
+        ),
+        ValueError,
+        ["'val_los'", "Did you mean 'val_loss'?"],
+    ),
     "steps_per_epoch of zero": (fit(rows().batch(5), steps_per_epoch=0), ValueError, ["steps", "0"]),
     "a callback class": (fit(X, LABELS, callbacks=[nyala.callbacks.History]), TypeError, ["callbacks", "History()"]),
     "a function as callback": (fit(X, LABELS, callbacks=[print]), TypeError, ["callbacks", "print"]),
-    "unknown argument": (fit(X, LABELS, epoch=3), TypeError, ["'epoch'"]),
+    "unknown argument": (fit(X, LABELS, epoch=3), TypeError, ["'epoch'", "Did you mean 'epochs'?"]),
     "unknown argument of evaluate": (lambda model: model.evaluate(X, LABELS, batch=3), TypeError, ["'batch'"]),
     "predict without features": (lambda model: model.predict(X[:, :2], verbose=0), ValueError, ["6", "2"]),
 }
@@ -162,7 +185,7 @@ BAD_SETTINGS = {
         ["initializer", "Did you mean 'glorot_uniform'?"],
     ),
     "a number as loss": (compile_with(loss=3), ValueError, ["3", "loss"]),
-    "unknown argument": (compile_with(optimiser="sgd"), TypeError, ["'optimiser'"]),
+    "unknown argument": (compile_with(optimiser="sgd"), TypeError, ["'optimiser'", "Did you mean 'optimizer'?"]),
     "no step in an execution": (compile_with(steps_per_execution=0), ValueError, ["steps_per_execution", "0"]),
     "half a step": (compile_with(steps_per_execution=1.5), ValueError, ["steps_per_execution", "1.5"]),
     "eager and compiled": (
@@ -250,5 +273,5 @@ def test_nan_in_the_data_is_named_with_the_first_loss(place, texts):
 def test_a_loss_that_explodes_on_finite_data_blames_the_learning_rate():
     model = nyala.Sequential([nyala.Input((6,)), nyala.layers.Dense(3)])
     model.compile(nyala.optimizers.SGD(1e30), "mse")
-    with pytest.warns(UserWarning, match=r"data is finite.*learning rate"):
+    with pytest.warns(UserWarning, match=r"from step 2 on: every layer's output is finite.*Lower the learning rate"):
         model.fit(X, ONE_HOT, batch_size=2, epochs=1, verbose=0)

@@ -1,0 +1,66 @@
+"""The rule by which a step runs as a graph or under XLA, and that it counts what it goes by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nyala
+from nyala.core.engine import tf
+from nyala.training.choosing import TURNS, Operations, choose, operations_of
+
+PRODUCTS = Operations(frozenset({"MatMul", "Relu"}), 70, 70)
+IMAGES = Operations(frozenset({"Conv2D", "Relu"}), 70, 70)
+PYTHON = Operations(frozenset({"EagerPyFunc", "MatMul"}), 70, 70)
+OVER_TIME = Operations(frozenset({"MatMul", "While"}), 70, 7000)
+
+
+@pytest.mark.parametrize(
+    ("operations", "jit_compile", "on_gpu", "steps", "mode", "reason"),
+    [
+        (PRODUCTS, "auto", False, 100, "graph", "100 steps do not earn back XLA's 0.9 s of compiling"),
+        (PRODUCTS, "auto", False, 100_000, "xla", "100000 steps are worth 0.9 s of compiling"),
+        (PRODUCTS, "auto", False, None, "graph", "an unknown number of steps"),
+        (OVER_TIME, "auto", False, 100, "xla", "100 steps are worth"),
+        (PRODUCTS, True, False, 1, "xla", "jit_compile=True"),
+        (PRODUCTS, False, False, 100_000, "graph", "jit_compile=False"),
+        (IMAGES, "auto", False, 100_000, "graph", "Conv2D, which TensorFlow's own kernels run faster on a CPU"),
+        (IMAGES, "auto", True, 100_000, "xla", "100000 steps are worth"),
+        (PYTHON, "auto", True, 100_000, "graph", "EagerPyFunc, which XLA cannot compile"),
+    ],
+)
+def test_the_rule(operations, jit_compile, on_gpu, steps, mode, reason):
+    execution = choose(operations, jit_compile, on_gpu, steps)
+    assert execution.mode == mode
+    assert reason in str(execution)
+
+
+def test_a_loop_counts_as_often_as_it_may_turn():
+    @tf.function(input_signature=[tf.TensorSpec([2, 2])], autograph=False)
+    def step(x):
+        inner = tf.function(lambda y: tf.tanh(y) + 1.0, autograph=False)
+        return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.sin(inner(y))), (0, x))[1]
+
+    counted = operations_of(step.get_concrete_function())
+    assert {"Sin", "Tanh", "StatelessWhile"} <= counted.kinds
+    once, over = 2, 6  # the loop and its condition; in its body two sums, the sine, the call, and what it holds
+    assert counted.passed >= over * TURNS
+    assert counted.written < 30 < counted.passed
+    assert counted.written >= once + over - 1
+
+
+def compiled(units=8):
+    model = nyala.Sequential([nyala.Input((4,)), nyala.layers.Dense(units, "relu"), nyala.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_a_model_that_is_fitted_again_and_again_is_compiled_in_time():
+    """A loop of short `fit` calls is long work too; what was chosen says from how many steps on."""
+    x, y = np.ones((20, 4), "float32"), np.ones((20, 1), "float32")
+    model = compiled()
+    model.fit(x, y, batch_size=1, epochs=2, verbose=0)
+    assert "graph: 40 steps do not earn back" in model.execution_plan
+    enough = model._plans["train"][1].execution.enough
+    model.fit(x, y, batch_size=1, epochs=int(enough / 20), verbose=0)
+    assert f"xla: {40 + 20 * int(enough / 20)} steps are worth" in model.execution_plan
