@@ -121,7 +121,7 @@ def _figures(outcome: Outcome, speed: bool) -> dict[str, Any]:
     figures: dict[str, Any] = {"error": outcome.error, "runs": [vars(run) for run in outcome.runs]}
     if outcome.error is not None:
         return figures
-    for name in ("first", "ready", "peak_mb", "answer"):
+    for name in ("first", "ready", "peak_mb", "answer", "traced"):
         values = [value for run in outcome.runs if (value := getattr(run, name)) is not None]
         figures[name] = median(values) if values else None
     if speed:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +25,10 @@ class Job:
     device: str  # "cpu" or "gpu"
     started: float  # when the parent started the process, by `time.time()`
 
+    def by_hand(self, row: Any) -> Any:
+        """The contender's way to do a row of training without Keras's API: its `ByHand`."""
+        return importlib.import_module(f"benchmarks.by_hand.with_{self.contender.hand}").ByHand(row, self)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,6 +39,7 @@ class Run:
     ready: float | None = None  # seconds from the start of the process to the end of that first unit
     answer: float | None = None
     peak_mb: float | None = None  # the largest resident size of the process
+    traced: int | None = None  # how often Python ran through the model in the timed units
 
 
 class Row(Protocol):

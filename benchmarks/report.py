@@ -24,11 +24,13 @@ def show(result: Result, console: Console) -> None:
     table = Table(title=f"{result['row']}: {result['what']}", title_justify="left", caption=caption(result))
     table.caption_justify = "left"
     table.add_column("contender", no_wrap=True)
-    for heading in (f"per {result['unit']}", "lowest–highest", "ratio", "first", "ready", "memory", result["answer"]):
+    finished = {name: figures for name, figures in result["contenders"].items() if figures["error"] is None}
+    counts = any(figures["traced"] is not None for figures in finished.values())
+    headings = (f"per {result['unit']}", "lowest–highest", "ratio", "first", "ready", "memory", result["answer"])
+    for heading in (*headings, "traced") if counts else headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, figures in result["contenders"].items():
-        if figures["error"] is None:
-            table.add_row(label(name), *cells(figures))
+    for name, figures in finished.items():
+        table.add_row(label(name), *cells(figures), *([count(figures["traced"])] if counts else []))
     console.print(table)
     for name, figures in result["contenders"].items():
         if figures["error"] is not None:
@@ -56,6 +58,10 @@ def cells(figures: Mapping[str, Any]) -> list[str]:
         "–" if memory is None else f"{memory:,.0f} MB",
         "–" if answer is None else f"{answer:.6g}",
     ]
+
+
+def count(number: float | None) -> str:
+    return "–" if number is None else f"{number:g}"
 
 
 def duration(*seconds: float | None) -> str:

@@ -70,7 +70,7 @@ def describe(path: Path) -> dict[str, Any]:
     elif path.suffix in _LEGACY and not path.name.endswith(".weights.h5"):
         return _with_totals({**found, **_legacy(path)})
     with open_weights(path) as source:
-        found["weights"] = list(_weights(source))
+        found.update(verified=source.verified, weights=list(_weights(source)))
     return _with_totals(found)
 
 
@@ -148,7 +148,7 @@ def _legacy(path: Path) -> dict[str, Any]:
         if text is not None:
             found |= _model(archive.read_json(text.encode(), f"{path}, attribute model_config"))
             found["compiled"] = reader.text(reader.root, "training_config") is not None
-        return {**found, "weights": list(_weights(reader))}
+        return {**found, "verified": reader.verified, "weights": list(_weights(reader))}
 
 
 def _weights(source: Source) -> Iterator[dict[str, Any]]:
@@ -180,6 +180,7 @@ def _show(found: Mapping[str, Any]) -> None:
     for key in ("file", "bytes", "sha256", "keras_version", "date_saved", "class", "name", "compiled"):
         if found.get(key) is not None:
             console.print(f"{key.replace('_', ' '):>16}  {_printable(found[key])}")
+    console.print(f"{'checksums':>16}  {'all as they should be' if found['verified'] else 'the file has none'}")
     for key in ("parameters", "optimizer_values"):
         console.print(f"{key.replace('_', ' '):>16}  {found[key]:,}")
     if found.get("custom"):

@@ -9,19 +9,22 @@ from __future__ import annotations
 import io
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+import nyala
 from benchmarks import __main__ as program
 from benchmarks import machine, report
 from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.fit import FitRow
 from benchmarks.harness import Outcome, judge, measure, why_void
-from benchmarks.job import Run
+from benchmarks.job import Job, Run
 from benchmarks.rows import ROWS
+from benchmarks.rows.batches import BatchesRow
 
 STAND_IN = """
 import json, os, sys
@@ -181,9 +184,9 @@ def test_a_void_row_says_so_and_tells_no_speed():
 
 
 def printed(result: dict) -> str:
-    console = Console(file=io.StringIO(), width=120)
-    report.show({"rounds": 1, "device": "cpu", **result}, console)
-    return console.file.getvalue()
+    text = io.StringIO()
+    report.show({"rounds": 1, "device": "cpu", **result}, Console(file=text, width=120))
+    return text.getvalue()
 
 
 def sound_result(**more: object) -> dict:
@@ -200,6 +203,21 @@ def test_the_table_shows_figures_and_failures():
     for part in ("tiny: nothing much", "Nyala", "250 ms", "500 µs", "1.00×", "0.00×", "1,234 MB", "Medians of 5"):
         assert part in text
     assert "Keras on JAX failed: ImportError: [no] jax" in text
+
+
+def test_traces_have_a_column_where_they_were_counted():
+    outcomes = {"nyala": finished(Run([1.0], traced=7)), "torch": finished(Run([2.0]))}
+    text = printed(judge(TinyRow(), outcomes))
+    assert "traced" in text
+    assert [line.split("│")[-2].strip() for line in text.splitlines() if "│" in line] == ["7", "–"]
+    assert "traced" not in printed(sound_result())
+
+
+def test_what_a_contender_lacks_is_named():
+    contender = Contender(
+        "a", "A", "numpy", front="front_that_is_nowhere", also=("json",), programs=("no-such-program",)
+    )
+    assert contender.missing() == ["front_that_is_nowhere", "no-such-program"]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +315,56 @@ def test_wrong_arguments_are_refused(capsys, given, message):
         program.arguments(given)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+FIT_ROWS = {name: row for name, row in ROWS.items() if isinstance(row, FitRow)}
+CLASSIFIERS = [name for name in FIT_ROWS if not name.startswith("mlp_") and not FIT_ROWS[name].own_goals]
+
+
+def small(name: str) -> FitRow:
+    return replace(FIT_ROWS[name], batch_size=4, steps=2, compiled=False)
+
+
+def job(name: str, row: FitRow) -> Job:
+    return Job(CONTENDERS[name], row.inputs(np.random.default_rng(3)), 1, "cpu", 0.0)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_model_by_hand_computes_what_the_model_in_keras_words_does(name):
+    row = small(name)
+    given = job("tensorflow", row)
+    front, hand = row.compiled_model(nyala, given.inputs), given.by_hand(row)
+    x = nyala.ops.convert_to_tensor(given.inputs["x"][:4])
+    by_hand = np.asarray(row.forward(hand.ops, hand.weights, x))
+    np.testing.assert_allclose(by_hand, np.asarray(front(x, training=True)), rtol=1e-4, atol=1e-5)
+    assert [weight.trained for weight in row.weights] == [
+        any(w is t for t in front.trainable_weights) for w in front.weights
+    ]
+
+
+@pytest.mark.parametrize("name", ["mlp", "mlp_tf_data", "mlp_generator", "autoencoder", "gan"])
+def test_training_by_hand_ends_at_the_loss_of_fit(name):
+    row = small(name)
+    outcomes = {name: finished(row.run(job(name, row))) for name in ("nyala", "tensorflow")}
+    assert why_void(replace(row, tolerance=1e-5), outcomes) is None
+
+
+def test_a_source_gives_every_batch_once_and_in_order():
+    row = small("mlp_generator")
+    inputs = row.inputs(np.random.default_rng(3))
+    x, y = (np.concatenate(parts) for parts in zip(*row.batches(inputs), strict=True))
+    assert (x == inputs["x"]).all()
+    assert (y == inputs["y"]).all()
+    again = row.endless(inputs)
+    assert [len(next(again)[0]) for _ in range(5)] == [4] * 5
+
+
+def test_batches_of_new_sizes_are_not_traced_anew():
+    row = BatchesRow(small("mlp"), calls=3, repeats=2)
+    inputs = row.inputs(np.random.default_rng(3))
+    runs = [row.run(Job(CONTENDERS[name], inputs, 2, "cpu", 0.0)) for name in ("nyala", "tensorflow")]
+    assert [run.traced for run in runs] == [0, 0]
+    assert why_void(row, dict(zip("ab", map(finished, runs), strict=True))) is None
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from benchmarks.job import Row
-from benchmarks.rows import cnn, importing, layers, mlp, ops, optimizers, predict, recurrent
+from benchmarks.rows import (
+    batches,
+    cnn,
+    custom,
+    importing,
+    layers,
+    mlp,
+    ops,
+    optimizers,
+    predict,
+    recurrent,
+    saving,
+    starting,
+    transformer,
+)
 
-FAMILIES = (mlp, cnn, recurrent, layers, predict, ops, optimizers, importing)
+TRAINING = (mlp, cnn, recurrent, transformer, custom)
+FAMILIES = (*TRAINING, layers, predict, batches, ops, optimizers, saving, starting, importing)
 ROWS: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}

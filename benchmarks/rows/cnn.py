@@ -1,27 +1,29 @@
-"""A small convolutional network on images of 28 by 28."""
+"""Convolutional networks on images: a small one, and one like a ResNet with batch normalization."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.fit import FitRow, glorot, noisy_classes, zeros
+from benchmarks.fit import FitRow, noisy_classes
+from benchmarks.weights import Weight, kernel, scales
 
-SIZE, CLASSES = 28, 10
+CLASSES = 10
+
+# ---- Two convolutions on 28×28 ----
+
+SIZE = 28
 FLAT = (SIZE // 4) ** 2 * 64  # two poolings halve the size
+CNN_WEIGHTS = (*kernel(3, 3, 1, 32, kind="conv"), *kernel(3, 3, 32, 64, kind="conv"), *kernel(FLAT, CLASSES))
 
 
-def data(generator: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def cnn_data(generator: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return noisy_classes(generator, rows, SIZE, SIZE, 1)
 
 
-def weights(generator: np.random.Generator) -> list[np.ndarray]:
-    kernels = [glorot(generator, *shape) for shape in ((3, 3, 1, 32), (3, 3, 32, 64), (FLAT, CLASSES))]
-    return [array for kernel in kernels for array in (kernel, zeros(kernel.shape[-1]))]
-
-
-def model(keras: Any) -> Any:
+def cnn_model(keras: Any) -> Any:
     layers = keras.layers
     return keras.Sequential(
         [
@@ -36,13 +38,71 @@ def model(keras: Any) -> Any:
     )
 
 
-def forward(tf: Any, weights: list[Any], x: Any) -> Any:
-    kernel_1, bias_1, kernel_2, bias_2, kernel_3, bias_3 = weights
-    for kernel, bias in ((kernel_1, bias_1), (kernel_2, bias_2)):
-        x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
-        x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-    return tf.reshape(x, (-1, FLAT)) @ kernel_3 + bias_3
+def cnn_forward(ops: Any, weights: Sequence[Any], x: Any) -> Any:
+    *convolutions, kernel, bias = weights
+    for place in (0, 2):
+        x = ops.max_pool(ops.relu(ops.conv(x, *convolutions[place : place + 2])))
+    return ops.dense(ops.flatten(x), kernel, bias)
 
 
-CNN = "fit, CNN 32-64 on 28×28, 32 steps of 128"
-ROWS = (FitRow("cnn", CNN, 128, 32, data, weights, model, forward, compiled=False),)
+# ---- Three residual blocks on 32×32, each at half the size of the one before and twice the channels ----
+
+CHANNELS = (16, 32, 64)
+
+
+def conv_and_norm(size: int, inputs: int, outputs: int) -> tuple[Weight, ...]:
+    return (*kernel(size, size, inputs, outputs, kind="conv"), *scales(outputs, moving=True))
+
+
+def resnet_weights() -> tuple[Weight, ...]:
+    weights, inputs = [*conv_and_norm(3, 3, CHANNELS[0])], CHANNELS[0]
+    for channels in CHANNELS:
+        weights += [*conv_and_norm(1, inputs, channels), *2 * conv_and_norm(3, channels, channels)]
+        inputs = channels
+    return (*weights, *kernel(inputs, CLASSES))
+
+
+def resnet_data(generator: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    return noisy_classes(generator, rows, 32, 32, 3)
+
+
+def resnet_model(keras: Any) -> Any:
+    layers = keras.layers
+
+    def conv_and_norm(x: Any, channels: int, size: int) -> Any:
+        return layers.BatchNormalization()(layers.Conv2D(channels, size, padding="same")(x))
+
+    inputs = keras.Input((32, 32, 3))
+    x = layers.ReLU()(conv_and_norm(inputs, CHANNELS[0], 3))
+    for channels in CHANNELS:
+        shortcut = conv_and_norm(x, channels, 1)
+        x = layers.ReLU()(conv_and_norm(shortcut, channels, 3))
+        x = layers.ReLU()(layers.Add()([shortcut, conv_and_norm(x, channels, 3)]))
+        x = layers.MaxPooling2D()(x)
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(x)))
+
+
+def resnet_forward(ops: Any, weights: Sequence[Any], x: Any) -> Any:
+    left = iter(weights)
+
+    def conv_and_norm(x: Any) -> Any:
+        x = ops.conv(x, next(left), next(left))
+        return ops.batch_norm(x, next(left), next(left), next(left), next(left))
+
+    x = ops.relu(conv_and_norm(x))
+    for _ in CHANNELS:
+        shortcut = conv_and_norm(x)
+        x = ops.relu(conv_and_norm(shortcut))
+        x = ops.max_pool(ops.relu(shortcut + conv_and_norm(x)))
+    return ops.dense(ops.mean_of_places(x), next(left), next(left))
+
+
+CNN = FitRow(
+    "cnn", "fit, CNN 32-64 on 28×28, 32 steps of 128", 128, 32, cnn_data, CNN_WEIGHTS, cnn_model, cnn_forward,
+    compiled=False,
+)  # fmt: skip
+RESNET = FitRow(
+    "resnet", "fit, ResNet-like CNN with BatchNorm on 32×32, 8 steps of 64", 64, 8, resnet_data, resnet_weights(),
+    resnet_model, resnet_forward, compiled=False, repeats=3,
+)  # fmt: skip
+ROWS = (CNN, RESNET)

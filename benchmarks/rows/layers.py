@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fit import glorot, initial_weights, numbered, zeros
 from benchmarks.job import Inputs, Job, Run, peak_mb
+from benchmarks.weights import glorot, initial_weights, numbered, zeros
 
 RATE = 0.1  # of the descent, in weights and inputs
 Weights = Callable[[np.random.Generator], list[np.ndarray]]

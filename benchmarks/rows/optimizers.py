@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fit import initial_weights, numbered
 from benchmarks.job import Inputs, Job, Run, peak_mb
 from benchmarks.rows import mlp
+from benchmarks.weights import initial_weights, numbered
 
 KERNELS, SIZE = 10, 1000  # ten kernels of 1000×1000 and ten biases: 10,010,000 parameters
 WAYS = ("eager", "graph", "xla")

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import WITHOUT_PYTORCH
-from benchmarks.fit import FitRow, initial_weights, numbered
+from benchmarks.fit import FitRow
 from benchmarks.job import Inputs, Job, Run, peak_mb
-from benchmarks.rows import mlp
+from benchmarks.rows.cnn import CNN
+from benchmarks.rows.mlp import MLP
+from benchmarks.rows.recurrent import LSTM
+from benchmarks.weights import initial_weights
 
 Call = Callable[[np.ndarray], Any]
 
@@ -32,14 +34,17 @@ class PredictRow:
     repeats: int = 5
     unit: str = "call"
     answer: str = "sum of outputs"
-    contenders: tuple[str, ...] = WITHOUT_PYTORCH
+
+    @property
+    def contenders(self) -> tuple[str, ...]:
+        return self.of.contenders
 
     def inputs(self, generator: np.random.Generator) -> Inputs:
-        x, _ = self.of.data(generator, self.rows)
-        return {"x": x, **numbered(self.of.weights(generator))}
+        inputs = self.of.inputs(generator)
+        return {**inputs, "x": np.resize(inputs["x"], (self.rows, *inputs["x"].shape[1:]))}
 
     def run(self, job: Job) -> Run:
-        call = self.call_by_hand(job) if job.contender.front is None else self.call_front(job)
+        call = self.call_front(job) if job.contender.front else job.by_hand(self.of).predictor()
         x = job.inputs["x"]
         start = time.time()
         answer = float(np.abs(np.asarray(call(x))).sum())
@@ -63,14 +68,6 @@ class PredictRow:
         model.set_weights(initial_weights(job.inputs))
         return self.call(model)
 
-    def call_by_hand(self, job: Job) -> Call:
-        import tensorflow as tf
-
-        weights = [tf.Variable(weight) for weight in initial_weights(job.inputs)]
-        compiled = self.of.compiled or job.device == "gpu"
-        forward = tf.function(lambda x: self.of.forward(tf, weights, x), autograph=False, jit_compile=compiled)
-        return lambda x: forward(tf.constant(x)).numpy()
-
 
 def predict(model: Any) -> Call:
     return lambda x: model.predict(x, verbose=0)
@@ -81,13 +78,19 @@ def predict_on_batch(model: Any) -> Call:
 
 
 def direct(model: Any) -> Call:
-    return lambda x: np.asarray(model(x))
+    """PyTorch's tensors refuse to become arrays while they have a gradient."""
+    return lambda x: as_array(model(x))
 
 
-MLP = mlp.ROWS[0]
+def as_array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
 ROWS = (
     PredictRow("predict", "predict, 10,000 rows, MLP", MLP, rows=10_000, calls=5, call=predict),
     PredictRow("predict_one", "predict, one row in a loop, MLP", MLP, rows=1, calls=40, call=predict),
     PredictRow("predict_on_batch_one", "predict_on_batch, one row in a loop, MLP", MLP, 1, 100, predict_on_batch),
     PredictRow("call_one", "model(x), one row in a loop, MLP", MLP, rows=1, calls=200, call=direct),
+    PredictRow("call_one_cnn", "model(x), one row in a loop, CNN", CNN, rows=1, calls=100, call=direct),
+    PredictRow("call_one_lstm", "model(x), one row in a loop, LSTM", LSTM, rows=1, calls=5, call=direct),
 )

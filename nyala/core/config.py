@@ -139,7 +139,6 @@ MAX_SIZE = 2**31 - 1  # of any dimension that a config asks for
 class _Scope(threading.local):
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
-        self.size_limit = MAX_SIZE
 
 
 registered: dict[str, Any] = {}  # "package>Name" → class or function
@@ -378,29 +377,15 @@ def _instance(cls: type, data: Mapping[str, Any]) -> Any:
     return instance
 
 
-_WEIGHT_SIZES = {"units", "filters", "input_dim", "output_dim", "key_dim", "value_dim", "num_heads", "depth_multiplier"}
-
-
-@contextmanager
-def size_limit(limit: int) -> Iterator[None]:
-    """Inside, a config that asks for more numbers on one axis of a weight than `limit` is refused, before they are made."""
-    before, _scope.size_limit = _scope.size_limit, limit
-    try:
-        yield
-    finally:
-        _scope.size_limit = before
-
-
 def _check_plain(config: Mapping[str, Any], described: str) -> None:
     """Refuse names and sizes that no honest config has."""
     name = config.get("name")
     if isinstance(name, str) and (not name or len(name) > MAX_NAME or not name.isprintable()):
         raise ValueError(f"{described} has a name of {len(name):,} characters that are no name.")
     for key, value in config.items():
-        limit = min(MAX_SIZE, _scope.size_limit) if key in _WEIGHT_SIZES else MAX_SIZE
-        if type(value) is int and value > limit and "seed" not in key and key not in ("salt", "steps"):
+        if type(value) is int and value > MAX_SIZE and "seed" not in key and key not in ("salt", "steps"):
             raise ValueError(
-                f"{described} has {key}={value if value < 2**63 else 'a huge number'}; at most {limit:,} fit."
+                f"{described} has {key}={value if value < 2**63 else 'a huge number'}; at most {MAX_SIZE:,} fit."
             )
 
 

@@ -32,9 +32,20 @@ def autocast_scope(dtype: str | None) -> Iterator[None]:
 
 class _Scopes(threading.local):
     stateless: StatelessScope | None = None
+    initializer: Callable[..., Any] | None = None
 
 
 _scopes = _Scopes()
+
+
+@contextmanager
+def initializers_chosen_by(choose: Callable[..., Any]) -> Iterator[None]:
+    """Inside, `choose(variable, initializer, shape, dtype)` gives the function that makes a new variable's first value."""
+    before, _scopes.initializer = _scopes.initializer, choose
+    try:
+        yield
+    finally:
+        _scopes.initializer = before
 
 
 class StatelessScope:
@@ -150,6 +161,8 @@ class Variable(Operators, Trackable):
                 if shape is None:
                     raise ValueError(f"Variable `{self.path}` needs a shape, because its initializer is a function.")
                 name = tensor.standardize_dtype(dtype)
+                if _scopes.initializer is not None:
+                    initializer = _scopes.initializer(self, initializer, tuple(shape), name)
                 value = initializer(tuple(shape), dtype=name)
                 value = tensor.as_tensor(value, name)
             else:

@@ -11,6 +11,7 @@ from nyala.core.graph import FunctionCall, Operation
 from nyala.core.layer import Layer
 from nyala.core.tensor import KerasTensor
 from nyala.layers.input import InputLayer, fit_input, wrong_shape
+from nyala.models.making import made_from_config, required
 from nyala.models.model import Model
 from nyala.models.operations import bind_call, call_arguments, is_operation, read_operation, write_operation
 
@@ -238,38 +239,91 @@ def _with_references(value: Any, places: dict[int, int]) -> Any:
 
 
 def from_graph_config(cls: Any, data: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """Replay the calls that a config lists, in any order in which their inputs are there."""
-    with config.custom_object_scope(custom_objects):
-        operations = {entry["name"]: _read(entry) for entry in data["layers"]}
-    results: dict[tuple[str, int], list[Any]] = {}
-    waiting: list[tuple[Any, int, Any]] = []
-    for entry in data["layers"]:
+    """Replay the calls that a config lists, in any order in which their inputs are there.
+
+    Raises ValueError that says which part of the config is missing or of another kind.
+    """
+    where = f"The config of the model {str(data.get('name'))[:100]!r}"
+    entries = _checked_entries(required(data, "layers", (list, tuple), where), where)
+    with config.custom_object_scope(custom_objects), made_from_config(where):
+        operations = {entry["name"]: _read(entry) for entry in entries}
+        results = _replay(entries, operations)
+    ends = [required(data, key, (list, tuple, Mapping), where) for key in ("input_layers", "output_layers")]
+    inputs, outputs = (_map_references(lambda reference: _found(results, *reference), value) for value in ends)
+    model = cls(inputs=inputs, outputs=outputs, name=data.get("name"))
+    model._trainable = bool(data.get("trainable", True))  # each layer brought its own
+    return model
+
+
+def _checked_entries(entries: Any, where: str) -> list[Mapping[str, Any]]:
+    """The layers that a config lists, if each has a name of its own, a class, a config and calls."""
+    names: set[str] = set()
+    for place, entry in enumerate(entries):
+        here = f"{where}, layer {place},"
+        name = required(entry, "name", str, here)
+        if name in names:
+            raise ValueError(f"{where} has more than one layer named {name[:100]!r}.")
+        names.add(name)
+        required(entry, "class_name", str, here)
+        required(entry, "config", Mapping, here)
+        for call in required(entry, "inbound_nodes", (list, tuple), here):
+            required(call, "args", (list, tuple), f"{here} in a call")
+            required(call, "kwargs", Mapping, f"{here} in a call")
+    return list(entries)
+
+
+Results = dict[tuple[str, int], list[Any]]  # a layer's name and the number of the call → the tensors that it gave
+
+
+def _replay(entries: list[Mapping[str, Any]], operations: Mapping[str, Any]) -> Results:
+    results: Results = {}
+    waiting: list[tuple[Any, int, Any, list[tuple[str, int]]]] = []
+    for entry in entries:
         operation = operations[entry["name"]]
         if isinstance(operation, InputLayer):
             results[entry["name"], 0] = tree.flatten(operation.output)
-        waiting += [(entry, place, call) for place, call in enumerate(entry["inbound_nodes"])]
+        calls = enumerate(entry["inbound_nodes"])
+        waiting += [(entry, place, call, list(_needs(call))) for place, call in calls]
     while waiting:
         left = []
-        for entry, place, call in waiting:
+        for entry, place, call, needs in waiting:
             name = entry["name"]
             previous_is_done = place == 0 or (name, place - 1) in results
-            if not previous_is_done or not all(need in results for need in _needs(call)):
-                left.append((entry, place, call))
+            if not previous_is_done or not all(need in results for need in needs):
+                left.append((entry, place, call, needs))
                 continue
             args, kwargs = _call_arguments(operations[name], entry, call, results)
             results[name, place] = tree.flatten(operations[name](*args, **kwargs))
         if len(left) == len(waiting):
-            names = sorted({entry["name"] for entry, _, _ in left})
-            raise ValueError(f"The calls of {names} in the config refer to tensors that nothing gives.")
+            names = sorted({entry["name"] for entry, *_ in left})
+            raise ValueError(f"The calls of {_listed(names)} in the config refer to tensors that nothing gives.")
         waiting = left
+    return results
 
-    def symbol(reference: Any) -> Any:
-        return results[reference[0], reference[1]][reference[2]]
 
-    inputs, outputs = (_map_references(symbol, data[key]) for key in ("input_layers", "output_layers"))
-    model = cls(inputs=inputs, outputs=outputs, name=data.get("name"))
-    model._trainable = bool(data.get("trainable", True))  # each layer brought its own
-    return model
+def _listed(names: list[str]) -> str:
+    return str([name[:100] for name in names[:20]])[:-1] + (", …]" if len(names) > 20 else "]")
+
+
+def _found(results: Results, name: str, place: int, index: Any) -> Any:
+    """The tensor that a reference stands for."""
+    tensors = results.get((name, place))
+    if tensors is None or type(index) is not int or not 0 <= index < len(tensors):
+        raise ValueError(
+            f"The config refers to the tensor {index!r} of call {place!r} of the layer {name[:100]!r}, which nothing gives."
+        )
+    return tensors[index]
+
+
+def _history(value: Mapping[str, Any]) -> tuple[str, int, Any]:
+    """Where a tensor in a config comes from."""
+    settings: Any = value.get("config")
+    history = settings.get("keras_history") if isinstance(settings, Mapping) else None
+    if isinstance(history, (list, tuple)) and len(history) == 3:
+        name, place, index = history
+        if isinstance(name, str) and type(place) is int:
+            return name, place, index
+    raise ValueError(f"A tensor in the config comes from {str(history)[:100]!r}, which is no layer, call and number.")
 
 
 def _read(entry: Mapping[str, Any]) -> Any:
@@ -296,8 +350,7 @@ def _is_tensor_data(value: Any) -> bool:
 def _needs(value: Any) -> Iterator[tuple[str, int]]:
     """The calls whose results stand among the arguments of a call."""
     if _is_tensor_data(value):
-        name, place, _ = value["config"]["keras_history"]
-        yield name, place
+        yield _history(value)[:2]
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _needs(item)
@@ -306,10 +359,9 @@ def _needs(value: Any) -> Iterator[tuple[str, int]]:
             yield from _needs(item)
 
 
-def _resolved(value: Any, results: dict[tuple[str, int], list[Any]]) -> Any:
+def _resolved(value: Any, results: Results) -> Any:
     if _is_tensor_data(value):
-        name, place, index = value["config"]["keras_history"]
-        return results[name, place][index]
+        return _found(results, *_history(value))
     if config.is_serialized(value):
         return revive(value)
     if isinstance(value, Mapping):
@@ -323,7 +375,9 @@ def _map_references(symbol: Any, value: Any) -> Any:
         return symbol(value)
     if isinstance(value, Mapping):
         return {key: _map_references(symbol, item) for key, item in value.items()}
-    return [_map_references(symbol, item) for item in value]
+    if isinstance(value, (list, tuple)):
+        return [_map_references(symbol, item) for item in value]
+    raise ValueError(f"An input or output in the config is {str(value)[:100]!r}, which is no layer, call and number.")
 
 
 config.models.add(Functional)

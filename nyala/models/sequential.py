@@ -9,6 +9,7 @@ from nyala.core import config, tree
 from nyala.core.layer import Layer
 from nyala.core.tensor import KerasTensor, is_shape
 from nyala.layers.input import Input, InputLayer, fit_input
+from nyala.models.making import made_from_config, required
 from nyala.models.model import Model
 
 
@@ -188,11 +189,14 @@ class Sequential(Model):
         """Make the model that `get_config` described."""
         from nyala.core.config import custom_object_scope, deserialize
 
-        with custom_object_scope(custom_objects):
-            layers = [deserialize(entry) for entry in config["layers"]]
-        model = cls(layers, name=config.get("name"))
-        if not model.built and config.get("build_input_shape") and layers:
-            model.build(tuple(config["build_input_shape"]))
+        where = f"The config of the model {str(config.get('name'))[:100]!r}"
+        entries = required(config, "layers", (list, tuple), where)
+        with custom_object_scope(custom_objects), made_from_config(where):
+            layers = [deserialize(entry) for entry in entries]
+            model = cls(layers, name=config.get("name"))
+            shape = config.get("build_input_shape")
+            if not model.built and shape and layers:
+                model.build(tuple(required(config, "build_input_shape", (list, tuple), where)))
         model._trainable = bool(config.get("trainable", True))  # each layer brought its own
         return model
 

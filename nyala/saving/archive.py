@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import re
 import secrets
-import shutil
 import stat
 import struct
 import sys
-import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +19,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+
+from nyala.saving import checksums
+from nyala.saving.writing import HDF5Writer, write_hdf5_behind
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 FORMAT_VERSION = "3.15.1"  # the reference whose layout this is
@@ -69,15 +72,52 @@ def beside(path: Path) -> Iterator[IO[bytes]]:
         raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
     if path.is_dir():
         raise IsADirectoryError(f"{path} cannot be written: it is a folder.")
+    _remove_abandoned(path)
     name = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.tmp")
     try:
         with open(name, "xb+") as file:
+            _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as error:
         name.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, f"{path} cannot be written: {error.strerror}.") from None
         raise
+
+
+_ABANDONED = 3600  # seconds after which an unfinished file that no process holds is one that a killed process left
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Delete what killed processes left of earlier attempts to write `path`."""
+    of_this = re.compile(re.escape(f".{path.name[:200]}.") + r"[0-9a-f]{16}\.tmp")
+    for name in os.listdir(path.parent):
+        try:
+            if of_this.fullmatch(name) and time.time() - path.with_name(name).lstat().st_mtime > _ABANDONED:
+                with open(path.with_name(name), "rb+") as file:
+                    is_free = _lock(file)
+                if is_free:
+                    path.with_name(name).unlink()
+        except OSError:
+            continue  # it is gone, or another's
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Hold a file as long as it is open; False where another process does."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows deletes no file that is open
+        return True
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO}
 
 
 def move_to_place(name: str, path: Path) -> None:
@@ -105,18 +145,40 @@ def metadata() -> dict[str, str]:
     return {"keras_version": FORMAT_VERSION, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
 
 
-def write_archive(path: Path, config: Mapping[str, Any], write_weights: Callable[[Any], None]) -> None:
-    """Write a `.keras` file; `write_weights` gets an open file for the weights."""
+_WEIGHTS_AT = 512  # where HDF5 looks first for a file that something else stands before
+
+
+def write_archive(path: Path, config: Mapping[str, Any], write_weights: Callable[[HDF5Writer], None]) -> None:
+    """Write a `.keras` file.
+
+    The weights come first and are written where they stay: HDF5 leaves the first bytes free, and there the header of
+    their member is put once their size and checksum are known.
+    """
     members = {METADATA: json.dumps(metadata()), CONFIG: json.dumps(config)}
-    with atomic_write(path) as file, tempfile.TemporaryFile(dir=path.parent) as weights:
-        write_weights(weights)
+    with atomic_write(path) as file:
+        with write_hdf5_behind(file, _WEIGHTS_AT) as weights:
+            write_weights(weights)
+        size = file.seek(0, os.SEEK_END) - _WEIGHTS_AT
+        info = zipfile.ZipInfo(WEIGHTS)
+        info.file_size = info.compress_size = size
+        info.CRC = checksums.crc_of(file, _WEIGHTS_AT, size)
+        file.seek(0)
+        file.write(_header(info))
+        file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name, text in members.items():
                 archive.writestr(zipfile.ZipInfo(name), text)
-            size = weights.seek(0, os.SEEK_END)
-            weights.seek(0)
-            with archive.open(zipfile.ZipInfo(WEIGHTS), "w", force_zip64=size >= 1 << 31) as member:
-                shutil.copyfileobj(weights, member, _CHUNK)
+            archive.infolist().append(info)  # listed last, as the reference does
+
+
+def _header(info: zipfile.ZipInfo) -> bytes:
+    """A member's header, made long enough to end where the member begins."""
+    info.header_offset = 0
+    missing = _WEIGHTS_AT - len(info.FileHeader()) - 4
+    info.extra = struct.pack("<HH", 0xD935, missing) + bytes(missing)  # the number by which others align members
+    header = info.FileHeader()
+    info.extra = b""
+    return header
 
 
 # ---- Reading ----
@@ -159,10 +221,6 @@ class Archive:
         """What the file says of itself."""
         return self._json(METADATA)
 
-    def unpacked_size(self) -> int:
-        """How many bytes of weights there can be, at most."""
-        return self._member(WEIGHTS).file_size * MAX_RATIO
-
     def _json(self, name: str) -> dict[str, Any]:
         info = self._member(name, MAX_JSON)
         with self._checked(name), self._zip.open(info) as member:
@@ -192,15 +250,16 @@ class Archive:
         info = self._member(WEIGHTS)
         with self._checked(WEIGHTS), self._zip.open(info) as member:
             if info.compress_type == zipfile.ZIP_STORED:
-                while member.read(_CHUNK):
-                    pass  # reading to the end is what verifies the checksum
-                return io.BufferedReader(_Window(self._file, self._start_of(info), info.file_size))
+                start = self._start_of(info)
+                if checksums.crc_of(self._file, start, info.file_size) != info.CRC:
+                    raise zipfile.BadZipFile("its checksum differs")
+                return Window(self._file, start, info.file_size)
             if info.file_size > min(MAX_INFLATED, MAX_RATIO * max(info.compress_size, 1 << 20)):
                 raise ValueError(
                     f"The weights in {self.path} claim to unpack from {info.compress_size:,} to {info.file_size:,} "
                     "bytes, which is more than compressed weights may."
                 )
-            return io.BytesIO(member.read(info.file_size))
+            return io.BytesIO(member.read(info.file_size + 1))  # beyond the end, where the checksum is verified
 
     def _start_of(self, info: zipfile.ZipInfo) -> int:
         """Where a member's bytes begin: behind its local header, whose length is in the header itself."""
@@ -221,11 +280,15 @@ def open_archive(path: Path) -> Iterator[Archive]:
         yield Archive(file, path)
 
 
-class _Window(io.RawIOBase):
+class Window(io.RawIOBase):
     """A part of a file as a file."""
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         self._file, self._start, self._size, self._place = file, start, size, 0
+
+    def twin(self) -> Window:
+        """The same part, with a place of its own."""
+        return Window(self._file, self._start, self._size)
 
     def readable(self) -> bool:
         return True
@@ -239,12 +302,11 @@ class _Window(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        count = min(len(buffer), max(0, self._size - self._place))
+        view = memoryview(buffer).cast("B")
         self._file.seek(self._start + self._place)
-        data = self._file.read(count)
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
+        count = self._file.readinto(view[: max(0, self._size - self._place)])  # pyright: ignore[reportAttributeAccessIssue]
+        self._place += count
+        return count
 
 
 _TOKENS = re.compile(rb'"[^"]*"?|[\[{]|[\]}]')

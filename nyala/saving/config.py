@@ -10,6 +10,8 @@ from typing import Any
 
 from nyala.core import config
 from nyala.core.config import VALUES, custom_object, custom_object_scope, is_serialized
+from nyala.core.engine import tf
+from nyala.models.making import made_from_config
 from nyala.models.operations import find_operation, is_operation
 
 
@@ -113,11 +115,8 @@ def deserialize_keras_object(
 MAX_LAYERS = 10_000  # in one model
 
 
-def make(data: Any, where: str, limit: int | None = None) -> Any:
-    """The object that `data` describes, once every name in it is known; errors begin with `where` it came from.
-
-    `limit` is the greatest number of values on one axis of a weight that its file can hold.
-    """
+def make(data: Any, where: str) -> Any:
+    """The object that `data` describes, once every name in it is known; errors begin with `where` it came from."""
     import nyala.layers
     import nyala.losses
     import nyala.metrics
@@ -132,11 +131,11 @@ def make(data: Any, where: str, limit: int | None = None) -> Any:
             f"`custom_objects={{{example[:100]!r}: …}}`, or register it with `saving.register_keras_serializable` before."
         )
     try:
-        with config.sharing(), config.size_limit(limit or config.MAX_SIZE):
+        with config.sharing(), made_from_config(where):
             return config.deserialize(data)
     except ValueError as error:
         raise ValueError(f"{where}: {_cut(error)}") from error
-    except (AttributeError, LookupError) as error:
+    except (AttributeError, LookupError, ArithmeticError, RecursionError, tf.errors.OpError) as error:
         raise ValueError(f"{where} describes nothing that can be made: {_cut(error)}") from error
 
 

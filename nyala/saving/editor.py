@@ -10,6 +10,7 @@ import numpy as np
 
 from nyala.saving import archive
 from nyala.saving.hdf5 import SMALL_TYPES, Entry, Store, open_hdf5
+from nyala.saving.writing import write_hdf5
 
 Weights = dict[str, dict[str, np.ndarray]]  # the place of an object → its arrays by name
 
@@ -152,21 +153,16 @@ class KerasFileEditor:
 
     def save(self, filepath: Any) -> None:
         """Write the weights as they are now to a `.weights.h5` file, whole or not at all."""
-        import h5py
-
-        from nyala.saving.weights import HDF5Writer, group_path
+        from nyala.saving.weights import group_path
 
         path = archive.path_of(filepath)
         if not path.name.endswith(".weights.h5"):
             raise ValueError(f"Edited weights are saved to a file that ends in `.weights.h5`, but got {path.name!r}.")
-        with archive.atomic_write(path) as file, h5py.File(file, "w") as root:
+        with archive.atomic_write(path) as file, write_hdf5(file) as root:
             for place, arrays in self.weights.items():
-                group = root.create_group(group_path(place))
-                if self._names.get(place):
-                    group.attrs["name"] = self._names[place]
-                writer = HDF5Writer(group)
+                group = root.group(group_path(place), self._names.get(place) or None)
                 for key, array in arrays.items():
-                    writer[key] = array
+                    group[key] = array
 
     def resave_weights(self, filepath: Any) -> None:
         """`save` under its older name."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from nyala.core import config
 from nyala.core.config import custom_object_scope
+from nyala.models.making import making
 from nyala.models.model import Model
 from nyala.saving import archive, flat, shards
 from nyala.saving.config import make
@@ -21,6 +23,7 @@ from nyala.saving.legacy import (
 )
 from nyala.saving.sources import open_weights
 from nyala.saving.weights import load_weights_from, write_weights
+from nyala.saving.writing import write_hdf5
 
 
 def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
@@ -79,18 +82,18 @@ def load_model(
             return load_legacy_model(path, compile)
     if path.suffix != ".keras" and not path.is_dir():
         raise ValueError(f"A model is loaded from a file that ends in `.keras` or `.h5`, but got {path.name!r}.")
-    with archive.open_archive(path) as file, custom_object_scope(custom_objects):
+    with archive.open_archive(path) as file, custom_object_scope(custom_objects), ExitStack() as stack:
         description, where = file.config(), f"{path}, member {archive.CONFIG}"
         is_old = str(file.metadata().get("keras_version", "3")).startswith("2")  # tf.keras wrote such files too
+        weights = stack.enter_context(open_hdf5(stack.enter_context(file.weights()), str(path)))
+        stack.enter_context(making(weights.capacity, str(path), blank=True))
         compiled = description.pop("compile_config", None) if is_old or not compile else None
-        size = file.unpacked_size()
-        model = make_old(description, "2", where, size) if is_old else make(description, where, limit=size)
+        model = make_old(description, "2", where) if is_old else make(description, where)
         if not isinstance(model, Model):
             raise ValueError(f"{path} holds no model, but a {type(model).__name__}.")
         if compile and compiled is not None:
             compile_as_before(model, {**compiled, "optimizer_config": compiled.get("optimizer")}, str(path))
-        with file.weights() as data, open_hdf5(data, str(path)) as weights:
-            load_weights_from(model, weights, with_optimizer=compile)
+        load_weights_from(model, weights, with_optimizer=compile)
     return model
 
 
@@ -119,8 +122,8 @@ def save_weights(
             f"Weights are saved to a file that ends in `.weights.h5`, `.npz` or `.safetensors`, but got {path.name!r}."
         )
     elif archive.may_write(path, overwrite):
-        with archive.atomic_write(path) as file:
-            write_weights(model, file)
+        with archive.atomic_write(path) as file, write_hdf5(file) as weights:
+            write_weights(model, weights)
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:

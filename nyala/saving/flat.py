@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,9 @@ from typing import IO, Any
 import numpy as np
 
 from nyala.saving import archive
+from nyala.saving.checksums import crc_of
 from nyala.saving.hdf5 import MAX_OBJECTS, Entry
+from nyala.saving.memory import np_dtype, read_bytes, read_parts
 
 _MAX_HEADER = 10_000  # bytes before the values of an array in an `.npz` file
 
@@ -26,8 +29,8 @@ _MAX_HEADER = 10_000  # bytes before the values of an array in an `.npz` file
 class Flat:
     """Arrays by name as a `Source`."""
 
-    def __init__(self, entries: Mapping[str, Entry], where: str) -> None:
-        self.where = where
+    def __init__(self, entries: Mapping[str, Entry], where: str, verified: bool) -> None:
+        self.where, self.verified = where, verified
         self._groups: dict[str, dict[str, Entry]] = {}
         for name, entry in entries.items():
             place, _, key = name.rpartition("/")
@@ -79,7 +82,7 @@ def open_npz(path: Path) -> Iterator[Flat]:
         infos = npz.infolist()
         if len(infos) > MAX_OBJECTS or len({info.filename for info in infos}) < len(infos):
             raise ValueError(f"{path} holds {len(infos):,} arrays, some under one name or too many.")
-        yield Flat({i.filename.removesuffix(".npy"): _npy_entry(npz, i, path) for i in infos}, str(path))
+        yield Flat({i.filename.removesuffix(".npy"): _npy_entry(npz, i, path) for i in infos}, str(path), True)
 
 
 def _npy_entry(npz: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Entry:
@@ -98,22 +101,39 @@ def _npy_entry(npz: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Entry
             raise ValueError(f"it holds {dtype}, but weights are numbers")
         if math.prod(shape) * dtype.itemsize != info.file_size - start or any(size < 0 for size in shape):
             raise ValueError(f"its header says {shape} of {dtype}, which is not what the file holds")
+        while member.read(1 << 20):
+            pass  # to the end, where the checksum is verified
 
     def read() -> np.ndarray:
         with _sound(place), npz.open(info) as member:
-            member.read(start)
-            values = np.frombuffer(bytearray(member.read(info.file_size - start)), dtype)
-            member.read(1)  # the end, where the checksum is verified
+            values = read_bytes(member, start, info.file_size - start).view(dtype)
         return values.reshape(shape, order="F" if column_order else "C")
 
-    return Entry(info.filename, shape, dtype.name, info.compress_size, read)
+    def parts(step: int) -> Iterator[np.ndarray]:
+        with _sound(place), npz.open(info) as member:
+            member.seek(start)
+            for done in range(0, info.file_size - start, step):
+                yield np.frombuffer(member.read(min(step, info.file_size - start - done)), np.uint8)
+
+    is_plain = dtype.isnative and not column_order
+    return Entry(info.filename, shape, dtype.name, info.compress_size, read, parts if is_plain else None)
+
+
+_OF_ARCHIVES = (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+_OF_HEADERS = (
+    SyntaxError,
+    tokenize.TokenError,
+    TypeError,
+    KeyError,
+    MemoryError,
+)  # what NumPy says of one that is none
 
 
 @contextmanager
 def _sound(place: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except (*_OF_ARCHIVES, *_OF_HEADERS) as error:
         raise ValueError(f"{place} is damaged or no array of numbers: {str(error)[:300]}.") from None
 
 
@@ -127,29 +147,30 @@ _TYPES = {
 _TYPE_OF = {name: code for code, name in _TYPES.items()}
 
 
-def _dtype(name: str) -> np.dtype:
-    if name.startswith(("bfloat16", "float8")):
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, name))
-    return np.dtype(name)
-
-
 def write_safetensors(model: Any, path: Path) -> None:
     """Write the weights as the `safetensors` package does; the values are gone through twice, to keep none in memory."""
-    header: dict[str, Any] = {"__metadata__": {"format": "keras"}}
+    about: dict[str, str] = {"format": "keras"}
+    header: dict[str, Any] = {"__metadata__": about}
     end = 0
     for name, array in _named_arrays(model):
         if array.dtype.name not in _TYPE_OF:
             raise ValueError(f"{name} is {array.dtype.name}, which `.safetensors` files do not know.")
         start, end = end, end + array.nbytes
         header[name] = {"dtype": _TYPE_OF[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
+        about[_CHECKSUM + name] = f"{zlib.crc32(_bytes(array)):08x}"
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with archive.atomic_write(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in _named_arrays(model):
-            file.write(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
+            file.write(_bytes(array))
+
+
+_CHECKSUM = "crc32 "  # begins the key in the header's metadata that has the checksum of an array
+
+
+def _bytes(array: np.ndarray) -> Any:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 @contextmanager
@@ -162,7 +183,7 @@ def open_safetensors(path: Path) -> Iterator[Flat]:
         if size < 8 or not 2 <= length <= min(size - 8, archive.MAX_JSON):
             raise ValueError(f"{path} is no `.safetensors` file, or it is cut short.")
         header = archive.read_json(file.read(length), f"{path}, header")
-        header.pop("__metadata__", None)
+        about = header.pop("__metadata__", None)
         if len(header) > MAX_OBJECTS:
             raise ValueError(f"{path} lists {len(header):,} arrays; at most {MAX_OBJECTS:,} are looked at.")
         entries = {name: _tensor(file, 8 + length, name, data, path) for name, data in header.items()}
@@ -170,7 +191,22 @@ def open_safetensors(path: Path) -> Iterator[Flat]:
         ends = [0, *(end for _, end in spans)]
         if [start for start, _ in spans] != ends[:-1] or ends[-1] != size - 8 - length:
             raise ValueError(f"{path} is cut short, or its arrays overlap.")
-        yield Flat(entries, str(path))
+        about = about if isinstance(about, dict) else {}
+        _compare_checksums(file, 8 + length, header, about, path)
+        yield Flat(entries, str(path), all(_CHECKSUM + name in about for name in header))
+
+
+def _compare_checksums(file: IO[bytes], base: int, header: Any, about: Mapping[str, Any], path: Path) -> None:
+    """A ValueError that names the arrays whose checksum is not the one in the header, where it has one."""
+    damaged = []
+    for name, data in header.items():
+        expected = about.get(_CHECKSUM + name)
+        start, end = data["data_offsets"]
+        if expected is not None and f"{crc_of(file, base + start, end - start):08x}" != expected:
+            damaged.append(name[:200])
+    if damaged:
+        more = f" and {len(damaged) - 10} more" if len(damaged) > 10 else ""
+        raise ValueError(f"{path} is damaged: the checksum differs for {', '.join(damaged[:10])}{more}.")
 
 
 def _sizes(value: Any) -> list[int] | None:
@@ -187,15 +223,20 @@ def _tensor(file: IO[bytes], base: int, name: str, data: Any, path: Path) -> Ent
         raise ValueError(f"{place} is described by {str(data)[:100]}, which is no array.")
     if data.get("dtype") not in _TYPES:
         raise ValueError(f"{place} holds {str(data.get('dtype'))[:100]!r}, but weights are numbers.")
-    dtype = _dtype(_TYPES[data["dtype"]])
+    dtype = np_dtype(_TYPES[data["dtype"]])
     if math.prod(shape) * dtype.itemsize != span[1] - span[0]:
         raise ValueError(f"{place} is {shape} of {dtype}, which is not the {span[1] - span[0]:,} bytes that it has.")
 
     def read() -> np.ndarray:
-        file.seek(base + span[0])
-        return np.frombuffer(bytearray(file.read(span[1] - span[0])), dtype).reshape(shape)
+        try:
+            return read_bytes(file, base + span[0], span[1] - span[0]).view(dtype).reshape(shape)
+        except EOFError as error:
+            raise ValueError(f"{place} is damaged: {error}.") from None
 
-    return Entry(name, tuple(shape), dtype.name, span[1] - span[0], read)
+    def parts(step: int) -> Iterator[np.ndarray]:
+        return read_parts(file, base + span[0], span[1] - span[0], step)
+
+    return Entry(name, tuple(shape), dtype.name, span[1] - span[0], read, parts)
 
 
 WRITERS = {".npz": write_npz, ".safetensors": write_safetensors}

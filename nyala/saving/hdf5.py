@@ -6,6 +6,8 @@ What reads weights sees a file as places that hold arrays (`Source`), whatever i
 
 from __future__ import annotations
 
+import io
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +16,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nyala.saving import checksums
+from nyala.saving.heaps import refuse_endless_lists
+from nyala.saving.memory import read_bytes, read_parts
+
 MAX_OBJECTS = 30_000  # groups and arrays in a file besides those a model knows
 MAX_TEXT = 64 << 20  # bytes of one attribute
 MAX_NAMES = 100_000  # texts in one attribute
 MAX_RATIO = 1000  # what an array may claim of what the file holds, where nobody knows its shape
+OPTIMIZER_COPIES = 3  # of the weights, which an optimizer makes that was saved before its first step
 _FILTERS = {1, 2, 3}  # deflate, shuffle, checksum: what HDF5 itself brings
 _KINDS = "biuf"  # of NumPy's dtypes: whole numbers, booleans, floats
 SMALL_TYPES = {"bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "int4": 1, "uint4": 1}  # what NumPy has as bytes
@@ -32,12 +39,14 @@ class Entry:
     dtype: str
     stored: int  # bytes in the file
     read: Callable[[], np.ndarray]
+    parts: Callable[[int], Iterator[np.ndarray]] | None = None  # its bytes, so many at a time, where it can be had so
 
 
 class Source(Protocol):
     """A file of weights: places, each with arrays by name."""
 
     where: str
+    verified: bool  # whether the file has checksums, which have been compared
 
     def group(self, path: str) -> Mapping[str, Entry] | None:
         """The arrays at a place; None where there is no such place."""
@@ -61,26 +70,41 @@ class Group(Mapping[str, Entry]):
         return data
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and bool(self._group.id.links.exists(key.encode()))
+        with self._reader.sound(self._group):
+            return isinstance(key, str) and bool(self._group.id.links.exists(key.encode()))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._group)
+        with self._reader.sound(self._group):
+            names = list(self._group)
+        return iter(names)
 
     def __len__(self) -> int:
-        return len(self._group)
+        with self._reader.sound(self._group):
+            return len(self._group)
 
 
 class Reader:
     """An HDF5 file as a `Source`."""
 
-    def __init__(self, root: Any, where: str) -> None:
-        self.root, self.where = root, where
+    def __init__(self, root: Any, where: str, file: Any, verified: bool) -> None:
+        self.root, self.where, self.verified = root, where, verified
+        self._file = file  # the same bytes, for arrays that lie in one piece
+        self._capacity: int | None = None
+
+    @contextmanager
+    def sound(self, item: Any, more: str = "") -> Iterator[None]:
+        """Inside, what HDF5 says of a file that it cannot read becomes a ValueError that names the place."""
+        try:
+            yield
+        except (OSError, EOFError, KeyError, RuntimeError, TypeError, UnicodeError, MemoryError) as error:
+            place = f"{'' if item is None else item.name}{more}".strip()
+            raise ValueError(f"{self.where} is damaged at {place}: {str(error)[:300]}.") from None
 
     def child(self, group: Any, name: str) -> Any:
         """What hangs under `name`; None where there is nothing."""
         import h5py
 
-        try:
+        with self.sound(group, f"/{name}"):
             if not group.id.links.exists(name.encode()):
                 return None
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -88,8 +112,6 @@ class Reader:
                     f"{self.where}: {group.name}/{name} is a link to another place, which is not followed."
                 )
             return group[name]
-        except (OSError, KeyError, RuntimeError, UnicodeError) as error:
-            raise ValueError(f"{self.where} is damaged at {group.name}/{name}: {error}.") from None
 
     def find(self, path: str) -> Any:
         """The HDF5 group at `path`; None where there is none."""
@@ -114,8 +136,12 @@ class Reader:
         data = self.child(group, name)
         if data is None:
             return None
-        dtype = self._checked(data, f"{self.where}: {group.name}/{name}")
-        return Entry(data.name, tuple(data.shape), dtype, data.id.get_storage_size(), lambda: self._array(data, dtype))
+        with self.sound(data):
+            dtype = self._checked(data, f"{self.where}: {group.name}/{name}")
+            stored, read = data.id.get_storage_size(), lambda: self._array(data, dtype)
+            span = self._place_of(data) if stored >= _DIRECT else None
+            parts = None if span is None else lambda step: read_parts(self._file, *span, step)
+            return Entry(data.name, tuple(data.shape), dtype, stored, read, parts)
 
     def _checked(self, data: Any, place: str) -> str:
         """The name of an array's dtype, once nothing about it is strange."""
@@ -123,20 +149,17 @@ class Reader:
 
         if not isinstance(data, h5py.Dataset):
             raise ValueError(f"{place} should be an array, but it is a {type(data).__name__}.")
-        try:
-            creation = data.id.get_create_plist()
-            if data.is_virtual or creation.get_external_count():
-                raise ValueError(f"{place} keeps its values in other files, which are not opened.")
-            filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
-            if not filters <= _FILTERS:
-                raise ValueError(f"{place} is packed with an unknown filter.")
-            if data.shape is None:
-                raise ValueError(f"{place} holds nothing, but weights are numbers.")
-            name = self._small_type(data) or (data.dtype.name if data.dtype.kind in _KINDS else None)
-            if h5py.check_enum_dtype(data.dtype) is not None and data.dtype.kind != "b":
-                name = None
-        except (OSError, RuntimeError, TypeError) as error:
-            raise ValueError(f"{place} is damaged: {error}.") from None
+        creation = data.id.get_create_plist()
+        if data.is_virtual or creation.get_external_count():
+            raise ValueError(f"{place} keeps its values in other files, which are not opened.")
+        filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
+        if not filters <= _FILTERS:
+            raise ValueError(f"{place} is packed with an unknown filter.")
+        if data.shape is None:
+            raise ValueError(f"{place} holds nothing, but weights are numbers.")
+        name = self._small_type(data) or (data.dtype.name if data.dtype.kind in _KINDS else None)
+        if h5py.check_enum_dtype(data.dtype) is not None and data.dtype.kind != "b":
+            name = None
         if name is None:
             raise ValueError(f"{place} holds {data.dtype}, but weights are numbers.")
         return name
@@ -149,11 +172,24 @@ class Reader:
         return name if name is not None and SMALL_TYPES.get(name) == data.dtype.itemsize else None
 
     def _array(self, data: Any, dtype: str) -> np.ndarray:
-        try:
-            values = np.asarray(data[()])
-        except (OSError, RuntimeError, MemoryError) as error:
-            raise ValueError(f"{self.where} is damaged at {data.name}: {error}.") from None
+        with self.sound(data):
+            place = self._place_of(data)
+            if place is None:
+                values = np.asarray(data[()])
+            else:
+                values = read_bytes(self._file, *place).view(data.dtype).reshape(data.shape)
         return values.view(np.dtype(dtype)) if values.dtype.kind == "V" else values
+
+    def _place_of(self, data: Any) -> tuple[int, int] | None:
+        """Where a large array lies and how long it is, if it does so as it would in memory."""
+        from h5py import h5t  # pyright: ignore[reportAttributeAccessIssue]
+
+        start, size = data.id.get_offset(), data.id.get_storage_size()
+        if self._file is None or start is None or size < _DIRECT or size != data.nbytes or data.dtype.kind == "b":
+            return None
+        kind = data.id.get_type()
+        as_is = data.dtype.kind == "V" or (data.dtype.isnative and kind.equal(h5t.py_create(data.dtype)))
+        return (start, size) if as_is and kind.get_size() == data.dtype.itemsize else None
 
     # ---- Attributes ----
 
@@ -180,7 +216,7 @@ class Reader:
         return values
 
     def _attribute(self, item: Any, name: str) -> Any:
-        try:
+        with self.sound(item, f", attribute {name!r}"):
             if name not in item.attrs:
                 return None
             described = item.attrs.get_id(name)
@@ -194,8 +230,6 @@ class Reader:
             if count > MAX_NAMES or size > MAX_TEXT * (1 if kind.kind == "S" else 16):
                 raise ValueError(f"{self.where}: the attribute {name!r} of {item.name} is too large.")
             return item.attrs[name]
-        except (OSError, KeyError, RuntimeError, TypeError, UnicodeError) as error:
-            raise ValueError(f"{self.where} is damaged at the attribute {name!r} of {item.name}: {error}.") from None
 
     def _loose_bytes(self, count: int) -> int:
         """How many bytes one text of an attribute may be: what the file holds outside of its arrays.
@@ -213,6 +247,20 @@ class Reader:
 
     # ---- Everything ----
 
+    def capacity(self) -> int:
+        """How many bytes the variables of a model can take that this file fills: its arrays, and as optimizers need."""
+        if self._capacity is None:
+            from h5py import h5d  # pyright: ignore[reportAttributeAccessIssue]
+
+            held = 0
+            for _, group, name in self._walk(lambda place: False):
+                with self.sound(None, f" {name!r}"):
+                    data = h5d.open(group, name)
+                    size = math.prod(data.shape or ()) * data.get_type().get_size()
+                    held += min(size, MAX_RATIO * data.get_storage_size())
+            self._capacity = held * (1 + OPTIMIZER_COPIES)
+        return self._capacity
+
     def places(self, known: Callable[[str], bool]) -> Iterator[str]:
         """Every array, but for those in groups that are `known`."""
         return (place for place, _, _ in self._walk(known))
@@ -229,20 +277,22 @@ class Reader:
             if known(path):
                 continue
             names: list[bytes] = []
-            group.links.iterate(names.append)
+            with self.sound(None, f" {path}"):
+                group.links.iterate(names.append)
             count += len(names)
             if count > MAX_OBJECTS:
                 raise ValueError(f"{self.where} holds more than {MAX_OBJECTS:,} groups and arrays.")
             for name in names:
                 place = f"{path}/{name.decode('utf-8', 'replace')}".lstrip("/")
-                if group.links.get_info(name).type != h5l.TYPE_HARD:
-                    raise ValueError(f"{self.where}: {place} is a link to another place, which is not followed.")
-                info = h5o.get_info(group, name)
+                with self.sound(None, f" {place}"):
+                    if group.links.get_info(name).type != h5l.TYPE_HARD:
+                        raise ValueError(f"{self.where}: {place} is a link to another place, which is not followed.")
+                    info = h5o.get_info(group, name)
+                    if info.type == h5o.TYPE_GROUP and info.addr not in seen:
+                        seen.add(info.addr)
+                        stack.append((place, h5g.open(group, name)))
                 if info.type == h5o.TYPE_DATASET:
                     yield place, group, name
-                elif info.type == h5o.TYPE_GROUP and info.addr not in seen:
-                    seen.add(info.addr)
-                    stack.append((place, h5g.open(group, name)))
 
 
 def _is_text(dtype: Any) -> bool:
@@ -252,26 +302,38 @@ def _is_text(dtype: Any) -> bool:
 
 
 _SMALL = 16 << 20  # bytes: smaller files inside of archives are read whole, for HDF5 reads in very small pieces
+_DIRECT = 1 << 16  # bytes: larger arrays are read past HDF5, straight to where they stay
 
 
 @contextmanager
 def open_hdf5(file: Any, where: str) -> Iterator[Reader]:
-    """The HDF5 file in an open file; a ValueError where there is none."""
+    """The HDF5 file in an open file, its checksums compared where it has some; a ValueError where there is none."""
     import h5py
     from h5py import h5f  # pyright: ignore[reportAttributeAccessIssue]
 
+    verified = True  # a member of an archive
     try:
         if isinstance(getattr(file, "name", None), (str, Path)):
+            file.seek(0)
+            if file.read(2) == b"PK":  # HDF5 would find the weights in it
+                raise ValueError("it is an archive, as `.keras` files are")
+            verified = checksums.verify(file, where)
+            refuse_endless_lists(file)
             root = h5py.File(file.name, "r", locking=False)  # itself, rather than through Python
         elif file.seek(0, 2) <= _SMALL:
+            refuse_endless_lists(file)
             file.seek(0)
             root = h5py.File(h5f.open_file_image(file.read()))
         else:
-            root = h5py.File(file, "r")
+            refuse_endless_lists(file)
+            root = h5py.File(io.BufferedReader(file.twin()) if hasattr(file, "twin") else file, "r")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{where} is no HDF5 file, or it is cut short: {error}.") from None
+        text = str(error)
+        raise ValueError(
+            text if text.startswith(where) else f"{where} is no HDF5 file, or it is cut short: {text}."
+        ) from None
     with root:
-        yield Reader(root, where)
+        yield Reader(root, where, file, verified)
 
 
 class Store(Mapping[str, Any]):

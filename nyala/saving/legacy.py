@@ -20,13 +20,15 @@ import numpy as np
 from nyala.core import config
 from nyala.core.variable import Variable
 from nyala.models.functional import Functional
+from nyala.models.making import making
 from nyala.models.operations import is_operation
 from nyala.models.sequential import Sequential
 from nyala.saving import archive
 from nyala.saving.config import checked, make
 from nyala.saving.hdf5 import Entry, Reader, open_hdf5
 from nyala.saving.legacy_config import compile_config, layer_name, upgrade
-from nyala.saving.weights import Plan, mismatch
+from nyala.saving.weights import Plan, array_of, assign, mismatch
+from nyala.saving.writing import HDF5Writer, write_hdf5
 
 SUFFIXES = (".h5", ".hdf5")
 _MAX_ATTRIBUTE = 60_000  # bytes that HDF5 keeps in an attribute; longer lists are written in parts
@@ -36,13 +38,17 @@ _MAX_ATTRIBUTE = 60_000  # bytes that HDF5 keeps in an attribute; longer lists a
 
 def load_legacy_model(path: Path, compile: bool) -> Any:
     """The model in an `.h5` file, with its weights; compiled, if that can be restored."""
-    with archive.open_file(path) as file, open_hdf5(file, str(path)) as reader:
+    with (
+        archive.open_file(path) as file,
+        open_hdf5(file, str(path)) as reader,
+        making(reader.capacity, str(path), blank=True),
+    ):
         text = reader.text(reader.root, "model_config")
         if text is None:
             raise ValueError(f"{path} holds no model: if it holds weights, make the model and call `load_weights`.")
         description = archive.read_json(text.encode(), f"{path}, attribute model_config")
         version = reader.text(reader.root, "keras_version") or "2"
-        model = make_old(description, version, f"{path}, attribute model_config", reader.root.id.get_filesize())
+        model = make_old(description, version, f"{path}, attribute model_config")
         if not isinstance(model, (Sequential, Functional)):
             raise ValueError(f"{path} holds no model, but a {type(model).__name__}.")
         match_layers(model, reader, "model_weights", by_name=False, same=True).carry_out(str(path), False)
@@ -55,14 +61,14 @@ def load_legacy_model(path: Path, compile: bool) -> Any:
     return model
 
 
-def make_old(description: Mapping[str, Any], version: str, where: str, size: int) -> Any:
-    """The object that a config of an older version describes, out of a file of that many bytes."""
+def make_old(description: Mapping[str, Any], version: str, where: str) -> Any:
+    """The object that a config of an older version describes."""
     try:
         description = upgrade(checked(description, where), old=not version.startswith("3"))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         text = str(error) if str(error).startswith(where) else f"{where}: {error}"
         raise ValueError(text[:1200]) from error
-    return make(description, where, limit=size)
+    return make(description, where)
 
 
 def load_legacy_weights(model: Any, path: Path, by_name: bool, skip_mismatch: bool) -> None:
@@ -233,7 +239,7 @@ def _load_optimizer(optimizer: Any, reader: Reader) -> None:
         for wanted in (variables, without_rate):
             if len(order) == len(wanted) and not any(mismatch(e, v) for e, v in zip(order, wanted)):
                 for entry, variable in zip(order, wanted):
-                    variable.assign(entry.read())
+                    assign(variable, entry)
                 return
     if len(entries) > 2:
         warnings.warn(
@@ -273,8 +279,6 @@ def _alike(one: list[Entry], other: list[Entry]) -> bool:
 
 def save_legacy_model(model: Any, path: Path, include_optimizer: bool) -> None:
     """Write a Sequential or Functional model to an `.h5` file, as Keras 3 still does."""
-    import h5py
-
     if not isinstance(model, (Sequential, Functional)) or hasattr(type(model), "written_as"):
         raise ValueError(
             f"`{model.name}` cannot be saved to {path.name!r}: an `.h5` file holds Sequential and Functional models, and "
@@ -283,30 +287,29 @@ def save_legacy_model(model: Any, path: Path, include_optimizer: bool) -> None:
     with config.sharing():
         description = {"class_name": type(model).__name__, "config": _plain(model.get_config())}
         training = _training_config(model) if include_optimizer else None
-    with archive.atomic_write(path) as file, h5py.File(file, "w") as root:
-        _write_attributes(root, {"keras_version": archive.FORMAT_VERSION, "backend": "tensorflow"})
-        root.attrs["model_config"] = json.dumps(description)
-        weights = root.create_group("model_weights")
-        _write_attributes(weights, {"keras_version": archive.FORMAT_VERSION, "backend": "tensorflow"})
-        _write_names(weights, "layer_names", [layer.name for layer in _written_layers(model)])
-        for layer in _written_layers(model):
-            _write_group(weights.create_group(layer.name), _in_order(layer))
-        inside = {id(v) for layer in model.layers for v in layer.weights}
-        own = [v for v in _in_order(model) if id(v) not in inside]
-        _write_group(weights.create_group("top_level_model_weights"), own)
-        if training is not None:
-            root.attrs["training_config"] = json.dumps(training)
-            if model.optimizer is not None:
-                _write_group(root.create_group("optimizer_weights"), list(model.optimizer.variables))
+    with archive.atomic_write(path) as file, write_hdf5(file) as hdf5:
+        _write_model(model, hdf5, description, training)
+
+
+def _write_model(model: Any, file: HDF5Writer, description: Mapping[str, Any], training: Any) -> None:
+    root, about = file.root, {"keras_version": archive.FORMAT_VERSION, "backend": "tensorflow"}
+    weights = root.create_group("model_weights")
+    for group in (root, weights):
+        group.attrs.update(about)
+    root.attrs["model_config"] = json.dumps(description)
+    _write_names(weights, "layer_names", [layer.name for layer in _written_layers(model)])
+    for layer in _written_layers(model):
+        _write_group(file, f"model_weights/{layer.name}", _in_order(layer))
+    inside = {id(v) for layer in model.layers for v in layer.weights}
+    _write_group(file, "model_weights/top_level_model_weights", [v for v in _in_order(model) if id(v) not in inside])
+    if training is not None:
+        root.attrs["training_config"] = json.dumps(training)
+        if model.optimizer is not None:
+            _write_group(file, "optimizer_weights", list(model.optimizer.variables))
 
 
 def _written_layers(model: Any) -> list[Any]:
     return [layer for layer in model.layers if layer.name]
-
-
-def _write_attributes(group: Any, values: Mapping[str, str]) -> None:
-    for name, value in values.items():
-        group.attrs[name] = value
 
 
 def _write_names(group: Any, attribute: str, names: list[str]) -> None:
@@ -318,7 +321,8 @@ def _write_names(group: Any, attribute: str, names: list[str]) -> None:
         group.attrs[attribute if len(parts) < 2 else f"{attribute}{place}"] = np.array([n.encode() for n in part], "S")
 
 
-def _write_group(group: Any, variables: list[Variable]) -> None:
+def _write_group(file: HDF5Writer, place: str, variables: list[Variable]) -> None:
+    arrays = file.group(place)
     names: list[str] = []
     for variable in variables:
         name, count = variable.path or variable.name, 0
@@ -326,12 +330,12 @@ def _write_group(group: Any, variables: list[Variable]) -> None:
             count += 1
             name = f"{variable.path}_{count}"
         names.append(name)
-        group.create_dataset(name, data=_plain_array(variable))
-    _write_names(group, "weight_names", names)
+        arrays[name] = _plain_array(variable)
+    _write_names(arrays.group, "weight_names", names)
 
 
 def _plain_array(variable: Variable) -> np.ndarray:
-    array = variable.numpy()
+    array = array_of(variable)
     if array.dtype.kind == "V" or array.dtype.name not in np.sctypeDict:
         raise ValueError(f"`{variable.path}` is {array.dtype}, which `.h5` files do not know; save to a `.keras` file.")
     return array

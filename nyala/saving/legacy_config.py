@@ -15,6 +15,7 @@ from nyala.core import config
 from nyala.core.config import custom_object, is_serialized, signature_of
 from nyala.core.engine import tf
 from nyala.core.layer import Layer
+from nyala.saving import legacy_layers  # noqa: F401 - their names fill the table
 
 Config = dict[str, Any]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from nyala.saving import archive
 from nyala.saving.hdf5 import Entry, Reader, open_hdf5
+from nyala.saving.writing import write_hdf5
 
 SUFFIX = ".weights.json"
 MAX_SHARDS = 10_000
@@ -81,17 +82,11 @@ def _split(model: Any, limit: int) -> Iterator[list[Part]]:
 
 
 def _write_shard(path: Path, shard: list[Part]) -> str:
-    import h5py
-
-    from nyala.saving.weights import HDF5Writer
-
-    with archive.beside(path) as file, h5py.File(file, "w") as root:
+    with archive.beside(path) as file, write_hdf5(file) as root:
         for place, owner, arrays in shard:
-            group = root.create_group(place)
-            group.attrs["name"] = owner
-            writer = HDF5Writer(group)
+            group = root.group(place, owner)
             for key, array in arrays.items():
-                writer[key] = array
+                group[key] = array
     return file.name
 
 
@@ -111,6 +106,7 @@ class Shards:
 
     def __init__(self, readers: Mapping[str, Reader], places: Mapping[str, list[str]], where: str) -> None:
         self.where, self._readers, self._places = where, readers, places
+        self.verified = all(reader.verified for reader in readers.values())
 
     def group(self, path: str) -> Mapping[str, Entry] | None:
         """The arrays at a place, from all files that have some of them."""

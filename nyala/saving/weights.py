@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from nyala.core.config import is_ours
+from nyala.core.engine import tf
 from nyala.core.layer import Layer
 from nyala.core.tracking import to_snake_case
-from nyala.core.variable import Variable
+from nyala.core.variable import Variable, stateless_scope
 from nyala.models.functional import Functional
+from nyala.models.making import fill_others, taken_over, tensor_bytes
 from nyala.models.model import Model
 from nyala.models.sequential import Sequential
 from nyala.saving.hdf5 import Entry, Source, Store
+from nyala.saving.memory import is_aligned, np_dtype
+from nyala.saving.writing import HDF5Writer
 
 # ---- Which objects keep variables, and where ----
 
@@ -113,15 +117,10 @@ def own_variables(item: Any) -> list[Variable] | None:
 # ---- Writing ----
 
 
-def write_weights(model: Any, file: Any) -> None:
-    """Write all variables to an open HDF5 file, one after the other."""
-    import h5py
-
-    with h5py.File(file, "w") as root:
-        for path, item in places(model):
-            group = root.create_group(group_path(path))
-            group.attrs["name"] = str(getattr(item, "name", ""))
-            _save_own(item, HDF5Writer(group))
+def write_weights(model: Any, file: HDF5Writer) -> None:
+    """Write all variables to an HDF5 file, one after the other."""
+    for path, item in places(model):
+        _save_own(item, file.group(group_path(path), str(getattr(item, "name", ""))))
 
 
 def group_path(path: str) -> str:
@@ -139,28 +138,29 @@ def own_arrays(model: Any) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:
 
 
 def _save_own(item: Any, store: Any) -> None:
-    if hasattr(item, "save_own_variables"):
+    variables = own_variables(item)
+    if variables is None or not _saves_plainly(item):
         item.save_own_variables(store)
-    else:
-        store["0"] = item.state.numpy()
+        return
+    for place, variable in enumerate(variables):
+        store[str(place)] = array_of(variable)
 
 
-class HDF5Writer(dict[str, Any]):
-    """What `save_own_variables` fills: each array goes to the file at once."""
+def _saves_plainly(item: Any) -> bool:
+    """Whether what an object puts into a file is its variables one after the other."""
+    save = getattr(type(item), "save_own_variables", None)
+    if save is None:
+        return True  # a seed generator
+    is_changed = getattr(item, "lora_enabled", False) or getattr(item, "quantization_mode", None) is not None
+    return is_ours(save) and not is_changed
 
-    def __init__(self, group: Any) -> None:
-        super().__init__()
-        self._group = group
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        array = np.asarray(value)
-        if array.dtype.kind == "V" or array.dtype.name.startswith(("float8", "bfloat16", "int4", "uint4")):
-            name = array.dtype.name
-            data = self._group.create_dataset(key, data=array.view(f"V{array.dtype.itemsize}"))
-            data.attrs["dtype"] = name
-        else:
-            self._group.create_dataset(key, data=array)
-        super().__setitem__(key, None)
+def array_of(variable: Variable) -> np.ndarray:
+    """The values of a variable where they lie, not a copy: to be read before anybody assigns."""
+    try:
+        return np.asarray(memoryview(tf.convert_to_tensor(variable._value)))
+    except (ValueError, TypeError):  # a dtype that Python has no letter for
+        return variable.numpy()
 
 
 # ---- Reading ----
@@ -187,12 +187,50 @@ class Plan:
             raise ValueError(_list_faults(where, self.faults))
         if self.faults:
             warnings.warn(_list_faults(where, self.faults) + " The rest was loaded.", stacklevel=6)
+        is_new = fill_others([variable for variable, _ in self.assignments])
         for variable, entry in self.assignments:
-            variable.assign(entry.read())
+            assign(variable, entry, is_new)
         for layer in self.layers:
             layer._after_loading()
         for item, group in self.own_way:
             item.load_own_variables(Store(group, where))
+
+
+_LARGE = 1 << 20  # bytes: a larger array becomes the memory of a variable that is made out of its file, uncopied
+_IN_PARTS = 8 << 20  # bytes: a larger array goes in parts to a variable that has memory already
+
+
+def assign(variable: Variable, entry: Entry, is_new: bool = False) -> None:
+    """Give a variable the values of an array in a file; `is_new` where its memory may be replaced."""
+    size = tensor_bytes(variable.shape, variable.dtype)
+    in_parts = size > _IN_PARTS and not is_new and entry.dtype == variable.dtype and _can_be_filled(variable)
+    if in_parts and entry.parts is not None:
+        _fill(variable, entry.parts, size // (variable.shape[0] or 1))
+        return
+    array = entry.read()
+    if array.nbytes < _LARGE or array.dtype.name != variable.dtype or not is_aligned(array):
+        variable.assign(array)
+    else:
+        variable.assign(taken_over(array.reshape(-1).view(np.uint8), array.shape, variable.dtype))
+
+
+def _can_be_filled(variable: Variable) -> bool:
+    """Whether a variable is one piece of memory here, which is not another's at the moment."""
+    value = variable._value
+    return isinstance(value, tf.Variable) and not hasattr(value, "values") and stateless_scope() is None
+
+
+def _fill(variable: Variable, parts: Callable[[int], Iterator[np.ndarray]], width: int) -> None:
+    """Write the rows of an array, each so many bytes, into a variable, some at a time."""
+    place = 0
+    for part in parts(max(1, _IN_PARTS // 2 // width) * width):
+        rows = part.view(np_dtype(variable.dtype)).reshape(-1, *variable.shape[1:])
+        tf.raw_ops.ResourceStridedSliceAssign(
+            ref=variable.handle, begin=[place], end=[place + len(rows)], strides=[1], value=rows
+        )  # `variable[...].assign` would read, and so copy, all of it
+        place += len(rows)
+    # Writing to a part turns on what makes reading slow.
+    tf.raw_ops.DisableCopyOnRead(resource=variable.handle)
 
 
 def _match(model: Any, source: Source, with_optimizer: bool) -> Plan:
@@ -211,9 +249,8 @@ def _match(model: Any, source: Source, with_optimizer: bool) -> Plan:
                 plan.own_way.append((item, group))
             continue
         if path == "optimizer" and group is not None and len(group) == len(variables) - 1:
-            variables = [
-                v for v in variables if v is not getattr(item, "_learning_rate", None)
-            ]  # tf.keras had it apart
+            # tf.keras had it apart.
+            variables = [v for v in variables if v is not getattr(item, "_learning_rate", None)]
         pairs, faults = _pair(place, group, variables, item)
         if in_optimizer and (faults or group is None):
             if group is not None and len(group) > 2:
@@ -236,9 +273,8 @@ def _extra(source: Source, expected: set[str], ignored: str | None) -> list[str]
 
     def known(path: str) -> bool:
         beside = ignored is not None and (path == ignored or path.startswith(f"{ignored}/"))
-        state = (
-            path == "metrics" or path.endswith("seed_generator") or "seed_generator/" in path
-        )  # tf.keras kept metrics
+        # tf.keras kept metrics.
+        state = path == "metrics" or path.endswith("seed_generator") or "seed_generator/" in path
         return beside or path in expected or state
 
     return [f"extra {place}" for place in source.places(known)]

@@ -180,7 +180,8 @@ def test_missing_double_and_damaged_members(member, saved):
     with pytest.raises(ValueError, match="holds 2"):
         nyala.saving.load_model(path)
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-        start = archive.getinfo(member).header_offset + 30 + len(member)
+        header = archive.getinfo(member).header_offset
+    start = header + 30 + sum(struct.unpack("<HH", whole[header + 26 : header + 30]))
     path.write_bytes(whole[: start + 5] + bytes([whole[start + 5] ^ 255]) + whole[start + 6 :])
     with pytest.raises(ValueError, match="damaged"):
         nyala.saving.load_model(path)

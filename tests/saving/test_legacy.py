@@ -233,6 +233,98 @@ def test_stacks_of_old(case, form, tmp_path):
         assert_close(again(values), expected(values), 1e-5, 1e-5)
 
 
+# ---- Layers that Keras 3 does not have ----
+
+
+def patch_matrices(shape, kernel_size, strides, filters):
+    """Random kernels of each place, as one matrix from all inputs to all outputs (channels last), and in patches."""
+    *sizes, channels = shape
+    out = [(size - kernel) // stride + 1 for size, kernel, stride in zip(sizes, kernel_size, strides, strict=True)]
+    full = np.zeros((*shape, *out, filters), "float32")
+    patches = data(int(np.prod(out)), int(np.prod(kernel_size)) * channels, filters)
+    for number, place in enumerate(np.ndindex(*out)):
+        seen = tuple(slice(p * s, p * s + k) for p, s, k in zip(place, strides, kernel_size, strict=True))
+        full[(*seen, slice(None), *place)] = patches[number].reshape(*kernel_size, channels, filters)
+    return full, patches, out
+
+
+def channels_first(array, axes):
+    """The input's channels before its sizes, and the output's before its own."""
+    return array.transpose(axes, *range(axes), 2 * axes + 1, *range(axes + 1, 2 * axes + 1))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("implementation", [1, 2, 3])
+@pytest.mark.parametrize(("shape", "kernel_size", "strides"), [((7, 2), (3,), (2,)), ((5, 4, 2), (2, 3), (1, 1))])
+def test_locally_connected(shape, kernel_size, strides, implementation, data_format, tmp_path):
+    """The three ways in which files hold the kernels, which are others at each place."""
+    axes, filters = len(kernel_size), 3
+    full, patches, out = patch_matrices(shape, kernel_size, strides, filters)
+    bias, values = data(*out, filters), data(4, *shape)
+    expected = np.tensordot(values, full, axes + 1) + bias
+    kernel, first = patches, data_format == "channels_first"
+    if first:
+        places = int(np.prod(out))
+        kernel = patches.reshape(places, -1, shape[-1], filters).swapaxes(1, 2).reshape(patches.shape)
+        full, bias, values = channels_first(full, axes), np.moveaxis(bias, -1, 0), np.moveaxis(values, -1, 1)
+        expected = np.moveaxis(expected, -1, 1)
+    if implementation == 2:
+        kernel = np.where(full == 0, 9.0, full).astype("float32")  # what connects nothing counts for nothing
+    elif implementation == 3:
+        matrix = full.reshape(int(np.prod(shape)), -1).T
+        kernel = matrix[matrix != 0]
+    settings = {
+        "name": "local", "filters": filters, "kernel_size": kernel_size, "strides": strides, "padding": "valid",
+        "data_format": data_format, "activation": "linear", "use_bias": True, "kernel_initializer": GLOROT,
+        "bias_initializer": ZEROS, "implementation": implementation,
+        "batch_input_shape": [None, *values.shape[1:]],
+    }  # fmt: skip
+    config = {
+        "class_name": "Sequential",
+        "config": {"name": "m", "layers": [old(f"LocallyConnected{axes}D", **settings)]},
+    }
+    write_old(tmp_path / "m.h5", config, {"local": [kernel, bias]})
+    model = nyala.saving.load_model(tmp_path / "m.h5")
+    assert model.output_shape == (None, *expected.shape[1:])
+    assert_close(model(values), expected, 1e-4, 1e-5)
+    model.save(tmp_path / "m.keras")
+    assert_close(nyala.saving.load_model(tmp_path / "m.keras")(values), expected, 1e-4, 1e-5)
+
+
+def test_locally_connected_with_same_padding(tmp_path):
+    """Each place sees the inputs around it that there are; with equal kernels everywhere that is a convolution."""
+    same = data(3, 2, 4)
+    full = np.zeros((5, 2, 5, 4), "float32")
+    for place in range(5):
+        for offset in (-1, 0, 1):
+            if 0 <= place + offset < 5:
+                full[place + offset, :, place] = same[offset + 1]
+    settings = {
+        "name": "local",
+        "filters": 4,
+        "kernel_size": [3],
+        "padding": "same",
+        "use_bias": False,
+        "implementation": 2,
+    }
+    entry = old("LocallyConnected1D", batch_input_shape=[None, 5, 2], **settings)
+    write_old(tmp_path / "m.h5", {"class_name": "Sequential", "config": [entry]}, {"local": [full]})
+    model, values = nyala.saving.load_model(tmp_path / "m.h5"), data(2, 5, 2)
+    assert_close(model(values), keras.ops.conv(values, same, padding="same"), 1e-4, 1e-5)
+    assert "LocallyConnected1D" not in nyala.layers.__all__
+    entry["config"]["implementation"] = 1
+    write_old(tmp_path / "m.h5", {"class_name": "Sequential", "config": [entry]}, {"local": [full]})
+    with pytest.raises(ValueError, match="'same' with 2 or 3"):
+        nyala.saving.load_model(tmp_path / "m.h5")
+
+
+def test_thresholded_relu(tmp_path):
+    entry = old("ThresholdedReLU", name="t", theta=0.5, batch_input_shape=[None, 4])
+    write_old(tmp_path / "m.h5", {"class_name": "Sequential", "config": [entry]}, {"t": []})
+    model = nyala.saving.load_model(tmp_path / "m.h5")
+    assert_close(model(np.array([[-1.0, 0.4, 0.6, 2.0]], "float32")), np.array([[0.0, 0.0, 0.6, 2.0]]))
+
+
 def test_calls_of_old(tmp_path):
     """Calls of a model inside count its own first; tensors by name; constants; initial states; functions as layers."""
     dense = {"units": 3, "kernel_initializer": GLOROT}
