@@ -82,6 +82,7 @@ class DefineRow:
 
     def run(self, job: Job) -> Run:
         keras = importlib.import_module(str(job.contender.front))
+        _ = keras.ops, keras.Model  # `nyala` imports them, and TensorFlow, when they are first asked for
         first, *seconds = [self.time_definition(keras, 10 + 2 * unit) for unit in range(1 + job.repeats)]
         answer = float(np.abs(np.asarray(self.define(keras, 8)(job.inputs["x"]))).sum())
         return Run(seconds, first=first, answer=answer, peak_mb=peak_mb())

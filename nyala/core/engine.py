@@ -6,6 +6,7 @@ needs TensorFlow opens the door.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from types import ModuleType
@@ -17,14 +18,22 @@ def _import_tensorflow() -> ModuleType:
 
     TensorFlow imports Keras 3 as a side effect unless it is told that `tf.keras` means Keras 2, which it loads only
     when somebody asks for it. The variable is restored, so a later `tf.keras` is the one that the user chose.
+
+    The collector of garbage rests meanwhile, and never looks again at the half million objects that come, which stay
+    for good: each look takes a sixth of a second.
     """
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     before = os.environ.get("TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    is_collecting = gc.isenabled()
+    gc.disable()
     try:
         import tensorflow
     finally:
+        gc.freeze()
+        if is_collecting:
+            gc.enable()
         if before is None:
             del os.environ["TF_USE_LEGACY_KERAS"]
         else:

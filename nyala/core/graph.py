@@ -21,6 +21,7 @@ from nyala.core.tracking import auto_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SYMBOL_OR_STRUCTURE = (KerasTensor, list, tuple, dict)
+_PLAIN = frozenset((tf.__internal__.EagerTensor, int, float, bool, str, type(None)))
 
 
 def any_symbolic(arguments: Iterable[Any]) -> bool:
@@ -45,10 +46,13 @@ def op(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         compute = function
         for x in (*args, *kwargs.values()) if kwargs else args:  # in plain words: every eager call passes here
+            kind = type(x)
+            if kind in _PLAIN:
+                continue
             if isinstance(x, _SYMBOL_OR_STRUCTURE):
                 if any_symbolic((x,)):
                     return FunctionCall(call)(*args, **kwargs)
-            elif type(x) is tf.SparseTensor:  # `isinstance` would cost ten times as much
+            elif kind is tf.SparseTensor:  # `isinstance` would cost ten times as much
                 compute = of_sparse
         try:
             return compute(*args, **kwargs)

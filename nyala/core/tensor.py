@@ -139,9 +139,12 @@ def common_dtype(xs: Sequence[Any]) -> Any:
     """The TensorFlow dtype in which dense tensors meet that have it already; None where `promote` must look closer."""
     dtype = None
     for x in xs:  # in plain words, since every eager call passes here
-        if not isinstance(x, tf.Tensor) or (dtype is not None and x.dtype is not dtype):
+        if not isinstance(x, tf.Tensor):
             return None
-        dtype = x.dtype
+        if dtype is None:
+            dtype = x.dtype
+        elif x.dtype is not dtype:
+            return None
     return None if dtype is tf.uint64 else dtype  # of which the reference makes uint32
 
 

@@ -42,7 +42,10 @@ def take(x: Tensor, indices: Tensor, axis: Axis = None) -> Tensor:
     if axis is None:
         x, axis = tf.reshape(x, [-1]), 0
     axis = check_axis("take", axis, rank_of(x))
-    return tf.gather(x, as_indices("take", dense(indices), dims(x)[axis]), axis=axis)
+    indices = as_indices("take", dense(indices), dims(x)[axis])
+    if isinstance(x, tf.RaggedTensor) or isinstance(indices, tf.RaggedTensor):
+        return tf.gather(x, indices, axis=axis)
+    return tf.raw_ops.GatherV2(params=x, indices=indices, axis=axis)  # a third of the time of `tf.gather`
 
 
 @op

@@ -47,8 +47,12 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
         [3, 7]
     """
     common = common_dtype((x1, x2))
-    if common is not None and common.name in FLOATS and (x1.shape.rank or 0) > 1 and (x2.shape.rank or 0) > 1:
-        return tf.matmul(x1, x2)  # what most calls come to
+    if common is tf.float32 or (common is not None and common.name in FLOATS):  # what most calls come to
+        rank1, rank2 = x1.shape.rank, x2.shape.rank
+        if rank1 == rank2 == 2:
+            return tf.raw_ops.MatMul(a=x1, b=x2)  # half the time of `tf.matmul`
+        if (rank1 or 0) > 1 and (rank2 or 0) > 1:
+            return tf.matmul(x1, x2)
     if isinstance(x1, tf.SparseTensor) or isinstance(x2, tf.SparseTensor):
         return _sparse_matmul(x1, x2)
     x1, x2 = tensor(x1), tensor(x2)

@@ -10,7 +10,7 @@ import numpy as np
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.tensor import Tensor, as_tensor, common_dtype, promote
-from nyala.ops.rules import Axes, Axis, check_axes, check_axis, dims, rank_of, tensor
+from nyala.ops.rules import Axes, Axis, array_of, check_axes, check_axis, dims, rank_of, tensor
 from nyala.ops.sparse import dense, on_sparse
 
 # ---- One tensor, another shape ----
@@ -42,6 +42,8 @@ def _new_shape(sizes: Any) -> Any:
     """A shape as TensorFlow wants it; None stands for -1."""
     if isinstance(sizes, (list, tuple)):
         sizes = [-1 if size is None else size for size in sizes]
+        if all(type(size) is int for size in sizes):
+            return array_of(sizes)
     return shape_argument(sizes)
 
 
@@ -162,7 +164,7 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
         raise ValueError(
             f"`transpose` needs each axis once, but got axes={tuple(axes)} for a tensor of shape {x.shape}."
         )
-    return tf.transpose(x, order)
+    return tf.transpose(x, array_of(order))
 
 
 @op
