@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,9 @@ from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.layer import InputSpec, Layer
 from nyala.layers.checks import positive_integer
-from nyala.layers.windows import sizes
 from nyala.layers.wrappers import Wrapper
 from nyala.ops.normalization import over_replicas, widen
+from nyala.ops.rules import dims
 
 FUSED = ("float16", "bfloat16", "float32")
 SMALLEST_FUSED_EPSILON = 1.001e-5  # cuDNN's
@@ -390,14 +391,22 @@ class GroupNormalization(_ScaledAndShifted):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self._channel_axis: channels})
 
     def call(self, inputs: Any) -> Any:
-        axis, shape = self._channel_axis, sizes(inputs)
-        parts = [self.groups, inputs.shape[axis] // self.groups]
-        grouped = tf.reshape(inputs, [*shape[:axis], *parts, *shape[axis + 1 :]])  # (N, …, groups, C / groups, …)
-        layout = [*[1] * axis, *parts, *[1] * (inputs.shape.rank - axis - 1)]
-        gamma, beta = (None if w is None else tf.reshape(w.value, layout) for w in (self.gamma, self.beta))
-        axes = [place for place in range(1, inputs.shape.rank + 1) if place != axis]
-        outputs = ops.layer_normalization(grouped, gamma, beta, axes, self.epsilon)
-        return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape)
+        axis, shape = self._channel_axis, dims(inputs)
+        channels, grouped = shape[axis], (-1, self.groups, shape[axis] // self.groups)
+        # Few axes make short loops: (N, A, C, B), what is before and behind the channels merged.
+        flat = [shape[0], math.prod(shape[1:axis]), channels, math.prod(shape[axis + 1 :])]
+        x = tf.reshape(widen(inputs), flat)
+        mean, variance = tf.nn.moments(x, [1, 3], keepdims=True)
+        # The statistics of a group from those of its channels, so that only small tensors are laid out by groups.
+        means = tf.reshape(mean, grouped)
+        mean = tf.reduce_mean(means, -1, keepdims=True)  # (N, groups, 1)
+        variance = tf.reduce_mean(tf.reshape(variance, grouped) + tf.square(means - mean), -1, keepdims=True)
+        scale = tf.broadcast_to(tf.math.rsqrt(variance + self.epsilon), tf.shape(means))
+        scale = scale if self.gamma is None else scale * tf.reshape(tf.cast(self.gamma.value, x.dtype), grouped)
+        offset = -mean * scale
+        offset = offset if self.beta is None else offset + tf.reshape(tf.cast(self.beta.value, x.dtype), grouped)
+        outputs = x * tf.reshape(scale, (-1, 1, channels, 1)) + tf.reshape(offset, (-1, 1, channels, 1))
+        return tf.ensure_shape(tf.reshape(tf.cast(outputs, inputs.dtype), shape), inputs.shape)
 
 
 class RMSNormalization(Layer):
