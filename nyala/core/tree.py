@@ -28,6 +28,16 @@ def structure_of(structure: Any) -> Any:
     return optree.tree_structure(structure, none_is_leaf=True)
 
 
+def flatten_present(structure: Any) -> tuple[list[Any], Any]:
+    """The leaves that are not None, and the structure, in which each None stands, for `unflatten`."""
+    return optree.tree_flatten(structure)
+
+
+def unflatten(structure: Any, leaves: Iterable[Any]) -> Any:
+    """The leaves laid out as `flatten_present` found them."""
+    return optree.tree_unflatten(structure, leaves)
+
+
 def same_structure(one: Any, other: Any) -> bool:
     """Whether the two nest their leaves alike."""
     return structure_of(one) == structure_of(other)

@@ -77,11 +77,13 @@ class Dense(QuantizableKernel):
     def contract(self, inputs: Any, kernel: Any) -> Any:
         if isinstance(inputs, tf.SparseTensor):
             return tf.sparse.sparse_dense_matmul(inputs, kernel)
+        if inputs.shape.rank == 2 and isinstance(inputs, tf.Tensor):
+            return tf.raw_ops.MatMul(a=inputs, b=kernel)  # eagerly in half the time of `tf.matmul`
         return tf.matmul(inputs, kernel) if inputs.shape.rank == 2 else tf.tensordot(inputs, kernel, 1)
 
     def finish(self, outputs: Any, bias: Any = None) -> Any:
         if self.bias is not None:
-            outputs = tf.nn.bias_add(outputs, self.bias.value if bias is None else bias)
+            outputs = tf.raw_ops.BiasAdd(value=outputs, bias=self.bias.value if bias is None else bias)
         return outputs if self.activation is linear else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

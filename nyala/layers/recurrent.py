@@ -13,6 +13,7 @@ from nyala.core.tracking import path_scope, to_snake_case
 from nyala.core.variable import Variable
 from nyala.layers import recurrent_loops
 from nyala.layers.checks import one_of
+from nyala.layers.dispatch import OneDispatch
 from nyala.layers.recurrent_cells import (
     DropoutCell,
     GatedCell,
@@ -139,7 +140,8 @@ class RNN(Layer):
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         self._check_lengths(sequences, mask)
-        states = self._first_states(sequences, initial_state)
+        is_blank = initial_state is None and not self.stateful and not training
+        states = None if is_blank else self._first_states(sequences, initial_state)
         self._draw_dropout_masks(sequences, states, training)
         last, outputs, states = self._in_one_dispatch(sequences, states, mask, training)
         self._reset_dropout_masks()
@@ -175,8 +177,10 @@ class RNN(Layer):
         )
         return last, None if outputs is None else _time_first(outputs), states
 
-    def _whole(self, sequences: Any, states: Any, mask: Any, dropout_masks: Any, training: Any, key: Any) -> Any:
+    def _whole(self, sequences: Any, states: Any, mask: Any, dropout_masks: Any, training: Any, *key: Any) -> Any:
         """All that depends on the inputs, as a function without side effects; `key` says what else it depends on."""
+        if states is None:
+            states = self._first_states(sequences, None)
         cells = self._dropout_cells()
         for cell, masks in zip(cells, dropout_masks):
             cell.set_masks(masks)
@@ -189,19 +193,16 @@ class RNN(Layer):
         """The loop as one compiled function, so that an eager call is not dispatched time step by time step."""
         masks = [(cell.input_mask, cell.recurrent_mask) for cell in self._dropout_cells()]
         mask = None if mask is None else tf.cast(mask, "bool")
-        function = self._whole
+        arguments = (sequences, states, mask, masks)
+        if not tf.executing_eagerly():
+            return self._whole(*arguments, bool(training), False)
         from tensorflow.python.eager.record import could_possibly_record  # is there a tape?
 
-        eager = tf.executing_eagerly()
-        if eager:
-            if "_compiled" not in self.__dict__:
-                # A partial, since TensorFlow counts (and complains of) traces by the code of a plain method: all layers'.
-                whole = functools.partial(self._whole)
-                self.__dict__["_compiled"] = tf.function(whole, reduce_retracing=True, autograph=False)
-            function = self.__dict__["_compiled"]
+        if "_compiled" not in self.__dict__:
+            self.__dict__["_compiled"] = OneDispatch(self._whole)
         options = (self.return_sequences, self.go_backwards, self.unroll, self.zero_output_for_mask)
-        key = (eager and not could_possibly_record(), self.compute_dtype, *options)
-        return function(sequences, states, mask, masks, bool(training), key)
+        key = (not could_possibly_record(), self.compute_dtype, *options)
+        return self.__dict__["_compiled"](arguments, bool(training), *key)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes along: all but the compiled loop, which it makes for itself."""
@@ -260,7 +261,7 @@ class RNN(Layer):
         cells = self.cell.cells if self._is_stacked() else [self.cell]
         return [cell for cell in cells if isinstance(cell, DropoutCell)]
 
-    def _draw_dropout_masks(self, sequences: Any, states: list[Any], training: Any) -> None:
+    def _draw_dropout_masks(self, sequences: Any, states: Any, training: Any) -> None:
         self._reset_dropout_masks()
         if not training:
             for cell in self._dropout_cells():
