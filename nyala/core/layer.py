@@ -58,7 +58,7 @@ class CallSignature:
         """The given arguments by name; a TypeError that names the layer where they do not fit."""
         if len(args) <= len(self.names) and not self.variadic:
             named = {**dict(zip(self.names, args)), **kwargs}
-            known = self.takes_any or kwargs.keys() <= set(self.names)
+            known = self.takes_any or kwargs.keys() <= {*self.names, "training"}  # that one is for layers inside, too
             if known and len(named) == len(args) + len(kwargs) and self.required <= named.keys():
                 return named
         try:
@@ -226,6 +226,8 @@ class Layer(Operation, Trackable):
         context.training = training
         if signature.has_training:
             arguments["training"] = training
+        elif not signature.takes_any:
+            arguments.pop("training", None)
 
     def _ensure_built(self, signature: CallSignature, arguments: dict[str, Any]) -> None:
         """Build from the shapes of the arguments, once."""

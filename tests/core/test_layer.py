@@ -328,6 +328,25 @@ def test_training_comes_down_from_the_outer_call(given):
         assert mine.seen == other.seen[-1:]  # the reference also calls to find shapes
 
 
+def test_training_reaches_layers_inside_one_that_does_not_ask_for_it():
+    def silent(library):
+        class Silent(library.layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.inner = library.layers.Dropout(0.5, seed=1)
+
+            def call(self, inputs):
+                return self.inner(inputs)
+
+        return Silent
+
+    x = np.ones((2, 8), "float32")
+    for training in (True, False):
+        mine, other = (np.asarray(layer(x, training=training)) for layer in both(silent))
+        np.testing.assert_array_equal(mine, other)
+    assert (np.asarray(silent(nyala)()(x, training=True)) == 0).any()
+
+
 def test_what_one_layer_is_told_does_not_reach_its_neighbour():
     Outer = witness(nyala)
 
