@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
         export,
         initializers,
         layers,
+        legacy,
         losses,
         metrics,
         mixed_precision,
@@ -56,7 +57,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; at run time `__getattr_
 # Where each public name lives; a name of None is the module itself.
 _SUBMODULES = (
     "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "export",
-    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
+    "initializers", "layers", "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers",
     "quantizers", "random", "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 _HOMES = {
@@ -118,6 +119,7 @@ __all__ = [
     "export",
     "initializers",
     "layers",
+    "legacy",
     "losses",
     "metrics",
     "mixed_precision",

@@ -152,9 +152,7 @@ def _legacy(path: Path) -> dict[str, Any]:
 
 
 def _weights(source: Source) -> Iterator[dict[str, Any]]:
-    for place in source.places(lambda path: False):
-        folder, _, key = place.rpartition("/")
-        entry = (source.group(folder) or {})[key]
+    for place, entry in source.entries():
         yield {"place": place, "shape": list(entry.shape), "dtype": entry.dtype}
 
 
@@ -174,29 +172,26 @@ def _with_totals(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    from rich.console import Console
+    lines = []
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    def line(name: str, text: Any) -> None:
+        lines.append(f"{name:>16}  {text}")
+
     for key in ("file", "bytes", "sha256", "keras_version", "date_saved", "class", "name", "compiled"):
         if found.get(key) is not None:
-            console.print(f"{key.replace('_', ' '):>16}  {_printable(found[key])}")
-    console.print(f"{'checksums':>16}  {'all as they should be' if found['verified'] else 'the file has none'}")
+            line(key.replace("_", " "), _printable(found[key]))
+    line("checksums", "all as they should be" if found["verified"] else "the file has none")
     for key in ("parameters", "optimizer_values"):
-        console.print(f"{key.replace('_', ' '):>16}  {found[key]:,}")
+        line(key.replace("_", " "), f"{found[key]:,}")
     if found.get("custom"):
-        console.print(
-            f"{'custom':>16}  {_printable(', '.join(found['custom']))}: pass them as custom_objects to load it"
-        )
+        line("custom", f"{_printable(', '.join(found['custom']))}: pass them as custom_objects to load it")
     if found.get("bytecode"):
-        console.print(
-            f"{'bytecode':>16}  {found['bytecode']} functions, which are not run: pass them as custom_objects"
-        )
-    if found.get("members"):
-        _table(console, found["members"], ("name", "bytes", "crc32"))
-    if found.get("layers"):
-        _table(console, list(_flat_layers(found["layers"])), ("name", "class", "input_shape", "trainable"))
-    if found["weights"]:
-        _table(console, found["weights"], ("place", "shape", "dtype"))
+        line("bytecode", f"{found['bytecode']} functions, which are not run: pass them as custom_objects")
+    layers = list(_flat_layers(found.get("layers") or []))
+    lines += _table(found.get("members") or [], ("name", "bytes", "crc32"))
+    lines += _table(layers, ("name", "class", "input_shape", "trainable"))
+    lines += _table(found["weights"], ("place", "shape", "dtype"))
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _flat_layers(layers: list[dict[str, Any]], depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -205,21 +200,23 @@ def _flat_layers(layers: list[dict[str, Any]], depth: int = 0) -> Iterator[dict[
         yield from _flat_layers(layer["layers"], depth + 1)
 
 
-def _table(console: Any, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for column in columns:
-        table.add_column(column.replace("_", " "))
-    for row in rows:
-        table.add_row(*(Text(_printable(row[column])) for column in columns))
-    console.print(table)
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
+    """The lines of a table; by hand, for files have thousands of rows and none is to be wrapped."""
+    if not rows:
+        return []
+    head = [column.replace("_", " ") for column in columns]
+    cells = [head, *([_printable(row[column]) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+    return ["", lines[0], "  ".join("─" * width for width in widths), *lines[1:]]
 
 
 def _printable(value: Any) -> str:
     """Text of a file without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)[:500])
+    text = str(value)[:500]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 if __name__ == "__main__":

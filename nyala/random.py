@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import tensor
+from nyala.core import replicas, tensor
 from nyala.core.config import Configurable, Table
 from nyala.core.engine import tf
 from nyala.core.graph import op
@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 # ---- Seeds ----
+
+SEEDS_APART = 1_000_000_007  # of one replica from the next; a prime
 
 SEEDS = 2**31 - 2  # seeds that differ by a multiple of this draw the same numbers, as in the reference
 
@@ -103,18 +105,33 @@ def global_generator() -> SeedGenerator:
     return _Process.generator
 
 
+def share_global_generator(strategy: Any) -> None:
+    """Have the generator behind `seed=None` count on each replica of a strategy of `tf.distribute`, in whose scope we are."""
+    generator = global_generator()
+    if not strategy.extended.variable_created_in_scope(generator.state._value):
+        _Process.generator = SeedGenerator(name=generator.name)
+        _Process.generator.state.assign(generator.state.numpy())
+
+
 def reset_global_generator() -> None:
     """Forget the generator behind `seed=None`: the next draw makes one, seeded by Python's generator."""
     _Process.generator = None
 
 
 def draw_seed(seed: int | SeedGenerator | None) -> Any:
-    """The seed of one draw, an int32 tensor of shape (2,)."""
+    """The seed of one draw, an int32 tensor of shape (2,); those of a generator differ by replica of `tf.distribute`."""
     if seed is None:
-        return tf.cast(global_generator().next(ordered=False), "int32")
+        return tf.cast(_of_replica(global_generator().next(ordered=False)), "int32")
     if isinstance(seed, SeedGenerator):
-        return tf.cast(seed.next() % SEEDS, "int32")
+        return tf.cast(_of_replica(seed.next()) % SEEDS, "int32")
     return tf.constant([check_seed(seed) % SEEDS, 0], "int32")
+
+
+def _of_replica(seed: Any) -> Any:
+    """The seed itself on the first replica; on each other one a seed of its own, far from its neighbours'."""
+    if replicas.count() == 1:
+        return seed
+    return (seed + tf.stack([tf.cast(replicas.number(), "int64") * SEEDS_APART, 0])) % SEEDS
 
 
 # ---- Streams ----

@@ -17,8 +17,9 @@ from benchmarks.rows import (
     saving,
     starting,
     transformer,
+    workers,
 )
 
 TRAINING = (mlp, cnn, recurrent, transformer, custom)
-FAMILIES = (*TRAINING, layers, predict, batches, ops, optimizers, saving, starting, importing)
+FAMILIES = (*TRAINING, layers, predict, batches, ops, optimizers, saving, starting, workers, importing)
 ROWS: dict[str, Row] = {row.name: row for family in FAMILIES for row in family.ROWS}

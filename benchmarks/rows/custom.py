@@ -99,7 +99,7 @@ def compile_autoencoder(keras: Any, model: Any) -> None:
 
 
 AUTOENCODER = FitRow(
-    "autoencoder", "fit with a custom train_step, autoencoder 784-128-32-128-784, 200 steps of 64", 64, 200,
+    "autoencoder", "fit with a custom train_step, autoencoder 784-128-32-128-784, 400 steps of 64", 64, 400,
     noisy_and_clean, chain_weights(UNITS), autoencoder, chain_by_hand, compiled=True,
     own_goals=(Goal(lambda ops, weights, x, y: ops.mean(ops.square(chain_by_hand(ops, weights, x) - y))),),
     compile=compile_autoencoder,

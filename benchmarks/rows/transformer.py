@@ -50,7 +50,7 @@ def forward(ops: Any, weights: Sequence[Any], x: Any) -> Any:
 
 
 TRANSFORMER = FitRow(
-    "transformer", f"fit, Transformer encoder, {BLOCKS} blocks of {FEATURES} over {TIME} places, 16 steps of 32", 32, 16,
+    "transformer", f"fit, Transformer encoder, {BLOCKS} blocks of {FEATURES} over {TIME} places, 40 steps of 32", 32, 40,
     data, (*BLOCK * BLOCKS, *kernel(FEATURES, CLASSES)), model, forward, compiled=True, repeats=3,
 )  # fmt: skip
 ROWS = (TRANSFORMER,)

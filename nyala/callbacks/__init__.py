@@ -6,6 +6,7 @@ from nyala.callbacks.averaging import SwapEMAWeights
 from nyala.callbacks.backup import BackupAndRestore
 from nyala.callbacks.checkpoint import ModelCheckpoint
 from nyala.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
+from nyala.callbacks.orbax import OrbaxCheckpoint
 from nyala.callbacks.remote import RemoteMonitor
 from nyala.callbacks.simple import CSVLogger, LambdaCallback, LearningRateScheduler, TerminateOnNaN
 from nyala.callbacks.tensorboard import TensorBoard
@@ -23,6 +24,7 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "MonitorCallback",
+    "OrbaxCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "RemoteMonitor",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nyala.training.callback import Callback
+from nyala.training.distribution import is_chief
 
 
 class BackupAndRestore(Callback):
@@ -16,6 +17,8 @@ class BackupAndRestore(Callback):
     Python's), the place in the data, the history and the state of all callbacks. It appears whole or not at all.
     `save_freq` is `"epoch"` or a number of batches; `double_checkpoint` keeps the backup before the last one too;
     `delete_checkpoint` removes them when training ends. A source in Python must give the same batches again.
+    Of several workers the first writes, and all go on from its file, so the folder must be one that all can read.
+
     Raises ValueError for a missing folder's name, an unknown `save_freq`, and a backup of another training.
 
     Example:
@@ -55,13 +58,16 @@ class BackupAndRestore(Callback):
         batches = position.done - self._saved
         if position.done == 0 or (isinstance(self.save_freq, int) and batches >= self.save_freq):
             self._saved = position.done
+            if not is_chief():
+                position.save(None)
+                return
             self.backup_dir.mkdir(parents=True, exist_ok=True)
             if self.double_checkpoint and self._backup.exists():
                 os.replace(self._backup, self._earlier)
             position.save(self._backup)
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and is_chief():
             for path in (self._backup, self._earlier):
                 path.unlink(missing_ok=True)
             if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):

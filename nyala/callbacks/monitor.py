@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from nyala.core.config import suggestion
+from nyala.core.config import signature_of, suggestion
 from nyala.training.callback import Callback, Logs
+from nyala.training.checks import closest
 
 # Metrics of which more is better, by any part of their name or class without "_"; of everything else less is.
 MORE_IS_BETTER = (
@@ -171,7 +172,8 @@ class ReduceLROnPlateau(MonitorCallback):
         if factor >= 1.0:
             raise ValueError(f"factor must be below 1, or the learning rate would not shrink, but got {factor}.")
         if kwargs:
-            raise TypeError(f"ReduceLROnPlateau takes no argument {sorted(kwargs)[0]!r}.")
+            name, known = sorted(kwargs)[0], list(signature_of(ReduceLROnPlateau).parameters)
+            raise TypeError(f"ReduceLROnPlateau takes no argument {name!r}.{closest(name, known)}")
         self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, min_lr
         self.wait = self.cooldown_counter = 0

@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from nyala.training.callback import BATCH_HOOKS, Callback, Logs
+from nyala.training.callback import Callback, Logs
+from nyala.training.checks import closest
 
 
 class LambdaCallback(Callback):
@@ -33,15 +34,11 @@ class LambdaCallback(Callback):
     ) -> None:
         super().__init__()
         hooks = {key: value for key, value in {**locals(), **kwargs}.items() if key.startswith("on_")}
+        known = [name for name in dir(Callback) if name.startswith("on_")]
         for name in kwargs:
-            if not hasattr(Callback, name) or not name.startswith("on_"):
-                raise TypeError(f"LambdaCallback knows no hook {name!r}.")
-        self._hooks = {name for name, function in hooks.items() if function is not None}
+            if name not in known:
+                raise TypeError(f"LambdaCallback knows no hook {name!r}.{closest(name, known)}")
         self.__dict__.update({name: function for name, function in hooks.items() if function is not None})
-
-    @property
-    def batch_interval(self) -> int | None:
-        return 1 if self._hooks & set(BATCH_HOOKS) else None
 
 
 class TerminateOnNaN(Callback):

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from nyala.callbacks.counting import CountingCallback
 from nyala.core.engine import tf
-from nyala.training.callback import Callback, Logs
+from nyala.training.callback import Logs
 
 BUCKETS, MOST_IMAGES = 30, 3  # of a histogram, and of one weight: as many as TensorBoard's own functions write
 
 
-class TensorBoard(Callback):
+class TensorBoard(CountingCallback):
     """Writes logs, histograms and pictures of weights, the model's graph and profiles for TensorBoard.
 
     Below `log_dir`, `train` and `validation` hold event files: `epoch_<log>` by epoch, `batch_<log>` by step where
@@ -27,7 +28,7 @@ class TensorBoard(Callback):
 
     Example:
         >>> import nyala
-        >>> nyala.callbacks.TensorBoard("logs", update_freq=100).batch_interval
+        >>> nyala.callbacks.TensorBoard("logs", update_freq=100).update_freq
         100
     """
 
@@ -53,26 +54,34 @@ class TensorBoard(Callback):
         self.profile_batch, self._profile_first, self._profile_last = profile_batch, *_span(profile_batch)
         self.embeddings_freq, self.embeddings_metadata = embeddings_freq, embeddings_metadata
         self._writers: dict[str, Any] = {}
-        self._step = self._batch = 0  # training steps of this `fit`, and of this epoch
         self._profiling = False
 
     @property
-    def batch_interval(self) -> int | None:
-        if self._step < self._profile_last:
-            return 1
+    def every(self) -> int | None:
         return None if self.update_freq == "epoch" else self.update_freq
+
+    @property
+    def summary(self) -> Any:
+        """The module `tf.summary`, with which a subclass may write more."""
+        return tf.summary
+
+    def batches_to_go(self, kind: str, done: int) -> int | None:
+        if kind == "train" and self._step < self._profile_last:
+            return 1
+        return super().batches_to_go(kind, done)
 
     # ---- Hooks ----
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        self._writers, self._step = {}, 0
+        super().on_train_begin(logs)
+        self._writers = {}
         if self.write_graph:
             self._write_graph()
         if self.embeddings_freq:
             self._describe_embeddings()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._batch = 0
+        super().on_epoch_begin(epoch, logs)
         self._epoch_started = self._chunk_started = time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -81,13 +90,11 @@ class TensorBoard(Callback):
             self._profiling = True
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        ran = batch + 1 - self._batch
-        self._batch += ran
-        self._step += ran
-        if self._profiling and self._step >= self._profile_last:
-            tf.profiler.experimental.stop()
-            self._profiling = False
-        if self.update_freq != "epoch" and self._step % self.update_freq == 0:
+        self.count_to(batch)
+        if self._step >= self._profile_last:
+            self._stop_profiling()
+        ran = self._step - self._acted
+        if self.is_due():
             now = time.monotonic()
             if self.write_steps_per_second:
                 self._write_scalars("train", {"batch_steps_per_second": ran / (now - self._chunk_started)}, self._step)
@@ -114,13 +121,21 @@ class TensorBoard(Callback):
             path = os.path.join(self.log_dir, "train", f"keras_embedding.ckpt-{epoch}")
             tf.train.Checkpoint(**self._embeddings()).write(path)
 
+    def on_error(self) -> None:
+        self._stop_profiling()  # or no other could start
+        for writer in self._writers.values():
+            writer.flush()
+
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self._profiling:
-            tf.profiler.experimental.stop()
-            self._profiling = False
+        self._stop_profiling()
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
+
+    def _stop_profiling(self) -> None:
+        if self._profiling:
+            self._profiling = False
+            tf.profiler.experimental.stop()
 
     # ---- What is written ----
 

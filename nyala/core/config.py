@@ -234,7 +234,7 @@ def serialize_object(value: Any) -> dict[str, Any]:
     plain = is_ours(cls) and cls.__name__ != "Functional"  # for this one the reference's reader wants the name again
     data = {
         "module": module_name(cls),
-        "class_name": cls.__name__,
+        "class_name": vars(cls).get("name_in_files", cls.__name__),
         "config": value.get_config(),
         "registered_name": None if plain else registered_name(cls),
     }

@@ -105,6 +105,7 @@ from nyala.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from nyala.layers.saved_model import TFSMLayer
 from nyala.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 # Other names of the same layers.
@@ -254,6 +255,7 @@ __all__ = [
     "SpectralNormalization",
     "StackedRNNCells",
     "Subtract",
+    "TFSMLayer",
     "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",

@@ -398,6 +398,8 @@ class GroupedQueryAttention(_Heads):
         [2, 5, 8]
     """
 
+    name_in_files = "GroupQueryAttention"
+
     def __init__(
         self,
         head_dim: int,
@@ -483,7 +485,9 @@ class GroupedQueryAttention(_Heads):
         return traced_spec(self, args, kwargs)
 
 
-GroupQueryAttention = GroupedQueryAttention  # the public name; files say the other
+GroupQueryAttention = (
+    GroupedQueryAttention  # the public name, which files say; places in files are called after the other
+)
 
 config.layers.add(Attention)
 config.layers.add(AdditiveAttention)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nyala import ops
-from nyala.core import config
+from nyala.core import config, replicas
 from nyala.core.engine import tf
 from nyala.core.layer import InputSpec, Layer
 from nyala.layers.checks import positive_integer
@@ -240,7 +240,7 @@ class BatchNormalization(_ScaledAndShifted):
 
     def _follow(self, mean: Any, variance: Any) -> None:
         """Move the moving statistics towards those of the batch."""
-        mean, variance = tf.stop_gradient(mean), tf.stop_gradient(variance)
+        mean, variance = replicas.means([tf.stop_gradient(mean), tf.stop_gradient(variance)])  # one state for all
         _move(self.moving_mean, mean, self.momentum)
         if not self.renorm:
             _move(self.moving_variance, variance, self.momentum)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import policy, tensor, tree
+from nyala.core import policy, replicas, tensor, tree
 from nyala.core.config import Configurable
 from nyala.core.engine import tf
 from nyala.core.graph import FunctionCall, any_symbolic
@@ -124,12 +124,12 @@ def reduce_values(values: Any, sample_weight: Any, mask: Any, loss: Loss) -> Any
         return tf.cast(wide, loss.dtype)
     total = tf.reduce_sum(wide)
     if loss.reduction == "sum":
-        return tf.cast(total, loss.dtype)
+        return tf.cast(replicas.unweighted(total), loss.dtype)
     if loss.reduction == "mean_with_sample_weight" and weight is not None:
-        divisor = tf.reduce_sum(tf.broadcast_to(weight, tf.shape(wide)))
+        divisor = replicas.common_divisor(tf.reduce_sum(tf.broadcast_to(weight, tf.shape(wide))))
     elif mask is not None:
         kept = fit(tf.cast(mask, wide.dtype), wide, "A mask", loss.name)
-        divisor = tf.reduce_sum(tf.broadcast_to(kept, tf.shape(wide)))
+        divisor = replicas.common_divisor(tf.reduce_sum(tf.broadcast_to(kept, tf.shape(wide))))
     else:
         divisor = tf.cast(tf.size(wide), wide.dtype)
     return tf.cast(tf.math.divide_no_nan(total, divisor), loss.dtype)

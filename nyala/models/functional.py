@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -108,7 +109,13 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         values = dict(zip(map(id, self._inputs), self._standardized(inputs, mask), strict=True))
-        return graph.replay(self._run_order, values, self._outputs_struct, lambda operation: operation)
+        results = graph.replay(self._run_order, values, self._outputs_struct, lambda operation: operation)
+        return results[0] if self._lists_one_output() else results
+
+    def _lists_one_output(self) -> bool:
+        """Whether the outputs are a list of one tensor: values come without the list then, symbolic tensors with it."""
+        outputs = self._outputs_struct
+        return isinstance(outputs, (list, tuple)) and len(outputs) == 1 and outputs[0] is self._outputs[0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shapes of the outputs for inputs of `input_shape`."""
@@ -123,7 +130,8 @@ class Functional(Model):
         if same:  # what was found when the graph was recorded holds
             return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype, x.sparse, x.ragged), self._outputs_struct)
         names = ("inputs", "training", "mask")
-        return self._trace_output_spec({**dict(zip(names, args)), **kwargs})
+        found = self._trace_output_spec({**dict(zip(names, args)), **kwargs})
+        return type(self._outputs_struct)([found]) if self._lists_one_output() else found
 
     def _standardized(self, inputs: Any, mask: Any = None) -> list[Any]:
         """The values for the graph's inputs: in order, of the right rank, with their masks."""
@@ -276,28 +284,34 @@ Results = dict[tuple[str, int], list[Any]]  # a layer's name and the number of t
 
 
 def _replay(entries: list[Mapping[str, Any]], operations: Mapping[str, Any]) -> Results:
-    results: Results = {}
-    waiting: list[tuple[Any, int, Any, list[tuple[str, int]]]] = []
-    for entry in entries:
-        operation = operations[entry["name"]]
-        if isinstance(operation, InputLayer):
-            results[entry["name"], 0] = tree.flatten(operation.output)
-        calls = enumerate(entry["inbound_nodes"])
-        waiting += [(entry, place, call, list(_needs(call))) for place, call in calls]
-    while waiting:
-        left = []
-        for entry, place, call, needs in waiting:
-            name = entry["name"]
-            previous_is_done = place == 0 or (name, place - 1) in results
-            if not previous_is_done or not all(need in results for need in needs):
-                left.append((entry, place, call, needs))
-                continue
-            args, kwargs = _call_arguments(operations[name], entry, call, results)
-            results[name, place] = tree.flatten(operations[name](*args, **kwargs))
-        if len(left) == len(waiting):
-            names = sorted({entry["name"] for entry, *_ in left})
-            raise ValueError(f"The calls of {_listed(names)} in the config refer to tensors that nothing gives.")
-        waiting = left
+    """Do all calls, as if in rounds through the list in each of which those are done whose inputs are there."""
+    results: Results = {
+        (entry["name"], 0): tree.flatten(operations[entry["name"]].output)
+        for entry in entries
+        if isinstance(operations[entry["name"]], InputLayer)
+    }
+    calls = [(entry, place, call) for entry in entries for place, call in enumerate(entry["inbound_nodes"])]
+    missing: list[set[tuple[str, int]]] = []  # for each call, what it needs that is not there yet
+    waiting: dict[tuple[str, int], list[int]] = {}  # what calls need → their numbers
+    for number, (entry, place, call) in enumerate(calls):
+        needs = {*_needs(call), *([(entry["name"], place - 1)] if place else [])} - results.keys()
+        missing.append(needs)
+        for need in needs:
+            waiting.setdefault(need, []).append(number)
+    ready = [(0, number) for number, needs in enumerate(missing) if not needs]
+    while ready:
+        turn, number = heapq.heappop(ready)
+        entry, place, call = calls[number]
+        name, operation = entry["name"], operations[entry["name"]]
+        args, kwargs = _call_arguments(operation, entry, call, results)
+        results[name, place] = tree.flatten(operation(*args, **kwargs))
+        for other in waiting.pop((name, place), ()):
+            missing[other].discard((name, place))
+            if not missing[other]:
+                heapq.heappush(ready, (turn + (other < number), other))
+    left = {entry["name"] for (entry, _, _), needs in zip(calls, missing) if needs}
+    if left:
+        raise ValueError(f"The calls of {_listed(sorted(left))} in the config refer to tensors that nothing gives.")
     return results
 
 

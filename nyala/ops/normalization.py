@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nyala.core import replicas
 from nyala.core.engine import tf
 from nyala.core.graph import op
 from nyala.core.settings import epsilon as small_number
@@ -79,11 +80,10 @@ def moments(x: Tensor, axes: Axes, keepdims: bool = False, synchronized: bool = 
 
 def over_replicas(mean: Any, variance: Any) -> tuple[Any, Any]:
     """Mean and variance of the batches of all replicas together."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    if replicas.count() == 1:
         return mean, variance
-    both = context.all_reduce(tf.distribute.ReduceOp.MEAN, [mean, variance + tf.square(mean)])
-    return both[0], both[1] - tf.square(both[0])
+    (common,) = replicas.means([mean])
+    return common, replicas.means([variance + tf.square(mean - common)])[0]
 
 
 @op

@@ -6,14 +6,21 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from nyala.core import tensor
+from nyala.core import replicas, tensor
 from nyala.core.engine import is_eager, tf
 from nyala.core.variable import stateless_scope
+
+_in_cross_replica_context = tf.distribute.in_cross_replica_context  # a look-up less for each variable
+
+
+def _has_no_handle() -> bool:
+    """Whether variables are not to be reached directly: a scope holds them back, or they stand for copies on replicas."""
+    return stateless_scope() is not None or _in_cross_replica_context()
 
 
 def read(variable: Any) -> Any:
     """The values of a variable; of the local copy inside a replica."""
-    if stateless_scope() is not None:
+    if _has_no_handle():
         return tf.convert_to_tensor(variable.value)
     return tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
 
@@ -21,7 +28,7 @@ def read(variable: Any) -> Any:
 def write(variable: Any, value: Any) -> Any:
     """Set a variable, or its local copy inside a replica, and return the value."""
     value = tensor.as_tensor(value, variable.dtype)
-    if stateless_scope() is not None:
+    if _has_no_handle():
         variable.assign(value)
     else:
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
@@ -31,7 +38,7 @@ def write(variable: Any, value: Any) -> Any:
 def add_to(variable: Any, value: Any) -> None:
     """Add to a variable, or to its local copy inside a replica."""
     value = tensor.as_tensor(value, variable.dtype)
-    if stateless_scope() is not None:
+    if _has_no_handle():
         variable.assign_add(value)
     else:
         tf.raw_ops.AssignAddVariableOp(resource=variable.handle, value=value)
@@ -40,7 +47,7 @@ def add_to(variable: Any, value: Any) -> None:
 def subtract_from(variable: Any, value: Any) -> None:
     """Subtract from a variable, or from its local copy inside a replica."""
     value = tensor.as_tensor(value, variable.dtype)
-    if stateless_scope() is not None:
+    if _has_no_handle():
         variable.assign_sub(value)
     else:
         tf.raw_ops.AssignSubVariableOp(resource=variable.handle, value=value)
@@ -97,12 +104,14 @@ def when(condition: Any, action: Callable[[], None], otherwise: Callable[[], Non
 
 
 def sum_over_replicas(gradients: list[Any], variables: list[Any]) -> list[Any]:
-    """The gradients summed over the replicas of `tf.distribute`; as they are where there is only one."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    """The gradients summed over the replicas of `tf.distribute`, in `fit` each by its share of the batch.
+
+    They stay as they are where there is only one replica.
+    """
+    if replicas.count() == 1:
         return gradients
     places = [place for place, variable in enumerate(variables) if not is_overwritten(variable)]
-    sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [gradients[place] for place in places]) if places else []
+    sums = replicas.sums([replicas.weighted(gradients[place]) for place in places])
     summed = dict(zip(places, sums, strict=True))
     return [summed.get(place, gradient) for place, gradient in enumerate(gradients)]
 

@@ -44,8 +44,7 @@ _IN_FILES = {"load_model", "load_weights", "save_model", "save_weights"}
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nyala.saving' has no attribute {name!r}")
-    # What a file may name are the built-in classes and functions, so all of them must have been defined; and `models`
-    # comes first, because the two need each other.
+    # What a file may name are the built-in classes and functions, so all of them must have been defined.
     for family in ("models", "layers", "losses", "metrics", "optimizers"):
         importlib.import_module(f"nyala.{family}")
     home = "editor" if name == "KerasFileEditor" else "files" if name in _IN_FILES else "config"

@@ -20,6 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from nyala.saving import checksums
 from nyala.saving.writing import HDF5Writer, write_hdf5_behind
 
@@ -80,10 +82,13 @@ def beside(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-    except BaseException as error:
+    except OSError as error:
         name.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        if (error.errno in _FULL and error.filename is None) or error.filename == str(name):
             raise OSError(error.errno, f"{path} cannot be written: {error.strerror}.") from None
+        raise
+    except BaseException:
+        name.unlink(missing_ok=True)
         raise
 
 
@@ -309,17 +314,28 @@ class Window(io.RawIOBase):
         return count
 
 
-_TOKENS = re.compile(rb'"[^"]*"?|[\[{]|[\]}]')
+_STEPS = np.zeros(256, np.int8)  # by how much a byte changes the level
+_STEPS[[ord("["), ord("{")]], _STEPS[[ord("]"), ord("}")]] = 1, -1
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether brackets nest deeper than allowed, those in texts aside; in pieces of arrays, for configs are large."""
+    data = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    in_text = level = 0
+    for start in range(0, len(data), _CHUNK):
+        part = np.frombuffer(data[start : start + _CHUNK], np.uint8)
+        quoted = (np.cumsum(part == ord('"'), dtype=np.int32) + in_text) & 1
+        levels = np.cumsum(np.where(quoted, 0, _STEPS[part]), dtype=np.int32) + level
+        if levels.max() > MAX_DEPTH:
+            return True
+        in_text, level = int(quoted[-1]), int(levels[-1])
+    return False
 
 
 def read_json(data: bytes, where: str) -> dict[str, Any]:
     """The dict in JSON text; a ValueError that says `where` for anything else, or if it nests too deep."""
-    depth = 0
-    for token in _TOKENS.finditer(data.replace(rb"\\", b"").replace(rb"\"", b"")):
-        first = token.group()[:1]
-        depth += (first in (b"[", b"{")) - (first in (b"]", b"}"))
-        if depth > MAX_DEPTH:
-            raise ValueError(f"{where}: the JSON nests deeper than {MAX_DEPTH} levels.")
+    if _is_deep(data):
+        raise ValueError(f"{where}: the JSON nests deeper than {MAX_DEPTH} levels.")
     try:
         found = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -78,6 +78,14 @@ def verify(file: IO[bytes], where: str) -> bool:
     return True
 
 
+def crc_of_table(file: IO[bytes]) -> int | None:
+    """The checksum of a verified file's table, and so of all that it holds; None where it has no table."""
+    end = _end_of_hdf5(file)
+    file.seek(end or 0)
+    head = file.read(_FIXED)
+    return int.from_bytes(head[16:20], "little") if end is not None and head.startswith(_MAGIC) else None
+
+
 def _end_of_hdf5(file: IO[bytes]) -> int | None:
     """Where an HDF5 file says that it ends; None where it is none or is laid out in a way that is not written here."""
     file.seek(0)

@@ -46,6 +46,11 @@ class Flat:
             if not known(place):
                 yield from (f"{place}/{key}" for key in group)
 
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Every array behind its place."""
+        for place, group in self._groups.items():
+            yield from ((f"{place}/{key}", entry) for key, entry in group.items())
+
 
 def _named_arrays(model: Any) -> Iterator[tuple[str, np.ndarray]]:
     from nyala.saving.weights import own_arrays  # reading, which needs no TensorFlow, does without

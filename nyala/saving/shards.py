@@ -1,15 +1,19 @@
-"""Weights in several `.weights.h5` files, none larger than a limit, and a `.weights.json` that says what is where."""
+"""Weights in several `.weights.h5` files, none larger than a limit, and a `.weights.json` that says what is where.
+
+Each shard ends in its own checksums; the index has a checksum of each shard's, and one of itself, among its metadata.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from nyala.saving import archive
+from nyala.saving import archive, checksums
 from nyala.saving.hdf5 import Entry, Reader, open_hdf5
 from nyala.saving.writing import write_hdf5
 
@@ -31,11 +35,12 @@ def write_shards(model: Any, path: Path, limit: int) -> None:
     before = _shards_of(index)
     places: dict[str, list[str]] = {}
     written: dict[str, str] = {}  # the name of a shard → where it lies until all are there
+    crcs: dict[str, str] = {}
     total = 0
     try:
         for number, shard in enumerate(_split(model, limit)):
             name = f"{stem}_{number:05d}.weights.h5"
-            written[name] = _write_shard(path.with_name(name), shard)
+            written[name], crcs[name] = _write_shard(path.with_name(name), shard)
             for place, _, arrays in shard:
                 total += sum(array.nbytes for array in arrays.values())
                 if arrays:
@@ -47,7 +52,8 @@ def write_shards(model: Any, path: Path, limit: int) -> None:
         for file in written.values():
             Path(file).unlink(missing_ok=True)
         raise
-    data = {"metadata": {"total_size": float(total)}, "weight_map": places}
+    data: dict[str, Any] = {"metadata": {"total_size": float(total), _OF_SHARDS: crcs}, "weight_map": places}
+    data["metadata"][_OF_INDEX] = _crc_of_index(data)
     with archive.atomic_write(index) as file:
         file.write(json.dumps(data, indent=4).encode())
     now = {name for names in places.values() for name in names}
@@ -81,19 +87,34 @@ def _split(model: Any, limit: int) -> Iterator[list[Part]]:
     yield shard
 
 
-def _write_shard(path: Path, shard: list[Part]) -> str:
+def _write_shard(path: Path, shard: list[Part]) -> tuple[str, str]:
+    """Where the shard lies for now, and the checksum of all that is in it."""
     with archive.beside(path) as file, write_hdf5(file) as root:
         for place, owner, arrays in shard:
             group = root.group(place, owner)
             for key, array in arrays.items():
                 group[key] = array
-    return file.name
+    with open(file.name, "rb") as written:
+        return file.name, _crc_of_shard(written)
+
+
+_OF_SHARDS, _OF_INDEX = "crc32 of shards", "crc32"  # in the index's metadata
+
+
+def _crc_of_shard(file: IO[bytes]) -> str:
+    return f"{checksums.crc_of_table(file) or 0:08x}"
+
+
+def _crc_of_index(data: Mapping[str, Any]) -> str:
+    """The checksum of what an index says, however it is laid out as text."""
+    about = {key: value for key, value in data["metadata"].items() if key != _OF_INDEX}
+    return f"{zlib.crc32(json.dumps({**data, 'metadata': about}, sort_keys=True).encode()):08x}"
 
 
 def _shards_of(index: Path) -> list[str]:
     """The shards that an index of before names, if there is one."""
     try:
-        return sorted({name for names in _read_map(index).values() for name in names})
+        return sorted({name for names in _read_index(index)[0].values() for name in names})
     except (OSError, ValueError):
         return []
 
@@ -104,9 +125,11 @@ def _shards_of(index: Path) -> list[str]:
 class Shards:
     """The shards as one `Source`."""
 
-    def __init__(self, readers: Mapping[str, Reader], places: Mapping[str, list[str]], where: str) -> None:
+    def __init__(
+        self, readers: Mapping[str, Reader], places: Mapping[str, list[str]], where: str, verified: bool
+    ) -> None:
         self.where, self._readers, self._places = where, readers, places
-        self.verified = all(reader.verified for reader in readers.values())
+        self.verified = verified and all(reader.verified for reader in readers.values())
 
     def group(self, path: str) -> Mapping[str, Entry] | None:
         """The arrays at a place, from all files that have some of them."""
@@ -123,26 +146,37 @@ class Shards:
         for reader in self._readers.values():
             yield from reader.places(known)
 
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Every array behind its place."""
+        for reader in self._readers.values():
+            yield from reader.entries()
 
-def _read_map(path: Path) -> dict[str, list[str]]:
+
+def _read_index(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """In which files each place has arrays, and the checksum of each file where the index has them."""
     with archive.open_file(path) as file:
         data = archive.read_json(file.read(archive.MAX_JSON + 1)[: archive.MAX_JSON], str(path))
-    found = data.get("weight_map")
+    found, about = data.get("weight_map"), data.get("metadata")
     if not isinstance(found, dict):
         raise ValueError(f"{path} has no `weight_map`, which says in which file each weight is.")
+    if not isinstance(about, dict):
+        raise ValueError(f"{path} has no `metadata`, so it is damaged or no index of weights.")
+    if (_OF_INDEX in about or _OF_SHARDS in about) and about.get(_OF_INDEX) != _crc_of_index(data):
+        raise ValueError(f"{path} is damaged: its checksum differs.")
     places: dict[str, list[str]] = {}
     for place, names in found.items():
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
             raise ValueError(f"{path} names {str(names)[:100]!r} for {place[:100]!r}; only files beside it are opened.")
         places[place] = names
-    return places
+    crcs = about.get(_OF_SHARDS)
+    return places, crcs if isinstance(crcs, dict) else {}
 
 
 @contextmanager
 def open_shards(path: Path) -> Iterator[Shards]:
     """The weights that a `.weights.json` lists, open for reading."""
-    places = _read_map(path)
+    places, crcs = _read_index(path)
     names = sorted({name for listed in places.values() for name in listed})
     if len(names) > MAX_SHARDS:
         raise ValueError(f"{path} names {len(names):,} files; at most {MAX_SHARDS:,} are opened.")
@@ -154,4 +188,6 @@ def open_shards(path: Path) -> Iterator[Shards]:
                 raise ValueError(f"{shard} is a link to another place, which is not followed.")
             file = stack.enter_context(archive.open_file(shard))
             readers[name] = stack.enter_context(open_hdf5(file, str(shard)))
-        yield Shards(readers, places, str(path))
+            if crcs and crcs.get(name) != _crc_of_shard(file):
+                raise ValueError(f"{shard} is another file than {path} was saved with.")
+        yield Shards(readers, places, str(path), bool(crcs))

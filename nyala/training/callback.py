@@ -10,6 +10,7 @@ from nyala.training.position import Position, plain_state
 
 Logs = Mapping[str, Any]
 _SIDES = ("begin", "end")
+_KINDS = {"train": ("", "train_"), "test": ("test_",), "predict": ("predict_",)}  # whose batch hooks hear of which pass
 BATCH_HOOKS = tuple(f"on_{kind}batch_{side}" for kind in ("", "train_", "test_", "predict_") for side in _SIDES)
 _NUMBERED_HOOKS = (*BATCH_HOOKS, *(f"on_epoch_{side}" for side in _SIDES))
 _PLAIN_HOOKS = tuple(f"on_{kind}_{side}" for kind in ("train", "test", "predict") for side in _SIDES)
@@ -19,8 +20,8 @@ _POSITION_HOOKS = ("resume", "on_position")
 class Callback:
     """Something that training calls at its turning points.
 
-    Override any of the hooks. A callback with a batch hook hears every batch, so that chunks of steps shrink to one;
-    set `batch_interval` to hear only every so many, or to None to hear whenever a chunk ends.
+    Override any of the hooks. A callback with a batch hook hears every batch of that kind, so that chunks of steps shrink
+    to one; set `batch_interval` to hear only every so many, or to None to hear whenever a chunk ends.
 
     Example:
         >>> import nyala
@@ -49,7 +50,17 @@ class Callback:
     @property
     def batch_interval(self) -> int | None:
         """Every how many batches the callback must hear; None where any chunk will do."""
-        return 1 if any(getattr(type(self), name) is not getattr(Callback, name) for name in BATCH_HOOKS) else None
+        return 1
+
+    def batches_to_go(self, kind: str, done: int) -> int | None:
+        """How many batches after `done` of a pass of that kind ("train", "test", "predict") it must hear next; None: any."""
+        interval = self.batch_interval if self._hears(kind) else None
+        return None if interval is None else interval - done % interval
+
+    def _hears(self, kind: str) -> bool:
+        """Whether a batch hook of that kind does anything."""
+        names = [f"on_{part}batch_{side}" for part in _KINDS[kind] for side in _SIDES]
+        return any(getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name) for name in names)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called by `on_train_batch_begin`."""
@@ -105,6 +116,9 @@ class Callback:
         """Called when Ctrl-C ends `fit`: the end of training, but for a callback that can take it up again."""
         if type(self).resume is Callback.resume:
             self.on_train_end({})
+
+    def on_error(self) -> None:
+        """Called when an error ends a pass over data: let go of what must not outlive it."""
 
     def resume(self, position: Position) -> None:
         """Called when `fit` is ready for its first step: the place to go to the position of an earlier process."""
@@ -188,19 +202,18 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             callback.set_model(model)
 
-    @property
-    def batch_intervals(self) -> tuple[int, ...]:
-        """At the multiples of which numbers of batches somebody must hear."""
-        return tuple({n for n in (callback.batch_interval for callback in self.callbacks) if n is not None})
-
-    @property
-    def batch_interval(self) -> int | None:
-        """The smallest of `batch_intervals`."""
-        return min(self.batch_intervals, default=None)
+    def batches_to_go(self, kind: str, done: int) -> int | None:
+        """After how many batches the first of the callbacks must hear."""
+        found = [callback.batches_to_go(kind, done) for callback in self.callbacks]
+        return min((count for count in found if count is not None), default=None)
 
     def on_interrupt(self) -> None:
         for callback in self.callbacks:
             callback.on_interrupt()
+
+    def on_error(self) -> None:
+        for callback in self.callbacks:
+            callback.on_error()
 
 
 def _call_each(name: str, numbered: bool) -> Any:

@@ -24,7 +24,7 @@ def known_arguments(method: F) -> F:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         for name in kwargs:
             if name not in names:
-                raise TypeError(f"{method.__name__}() takes no argument {name!r}.{_close(name, names)}")
+                raise TypeError(f"{method.__name__}() takes no argument {name!r}.{closest(name, names)}")
         return method(self, *args, **kwargs)
 
     return call  # pyright: ignore[reportReturnType]
@@ -93,12 +93,12 @@ def check_watched(callbacks: Iterable[Callback], names: list[str], validation: l
             if monitor.removeprefix("val_") in names and not validation:
                 callback.get_monitor_value(dict.fromkeys(known, 0.0))  # pyright: ignore[reportAttributeAccessIssue] - warns
             else:
-                raise ValueError(f"{where}, but the logs will hold {known}.{_close(monitor, known)}")
+                raise ValueError(f"{where}, but the logs will hold {known}.{closest(monitor, known)}")
         fields = ["epoch", *([] if by_epoch else ["batch"]), *_also(known)]
         for field in _fields(getattr(callback, "filepath", "")):
             if field not in fields:
                 where = f"The filepath {callback.filepath!r} names {field!r}"  # pyright: ignore[reportAttributeAccessIssue]
-                raise ValueError(f"{where}, but there will be {fields}.{_close(field, fields)}")
+                raise ValueError(f"{where}, but there will be {fields}.{closest(field, fields)}")
 
 
 def _also(names: list[str]) -> list[str]:
@@ -118,6 +118,7 @@ def _fields(pattern: Any) -> list[str]:
     return [field.split(".")[0].split("[")[0] for _, field, _, _ in string.Formatter().parse(str(pattern)) if field]
 
 
-def _close(name: str, known: list[str]) -> str:
+def closest(name: str, known: list[str]) -> str:
+    """` Did you mean 'x'?` where a known name is close to `name`, else nothing."""
     hint = suggestion(name, known)
     return hint if "Did you mean" in hint else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import tensor
+from nyala.core import tensor, tree
 from nyala.core.engine import tf
 from nyala.training.arrays import unpack_x_y_sample_weight
 
@@ -30,11 +30,7 @@ def class_weighted(y: Any, sample_weight: Any, class_weight: Mapping[int, float]
 
     Raises ValueError for a class that has no place in one-hot rows of `y`, or among the model's `outputs`.
     """
-    if sample_weight is not None:
-        raise ValueError("class_weight and sample_weight exclude each other; multiply the weights yourself.")
-    if isinstance(y, Mapping):
-        raise ValueError("class_weight goes with one output; pass a sample_weight for each output instead.")
-    labels = np.asarray(y)
+    labels = np.asarray(_labels(y, sample_weight))
     one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     classes = labels.argmax(-1) if one_hot else labels.reshape(len(labels), -1)[:, 0]
     count = labels.shape[-1] if one_hot else outputs
@@ -49,12 +45,26 @@ def class_weighted(y: Any, sample_weight: Any, class_weight: Mapping[int, float]
     return weights
 
 
+def _labels(y: Any, sample_weight: Any) -> Any:
+    """The targets of the only output; a ValueError where there are several, none, or weights already."""
+    if sample_weight is not None:
+        raise ValueError("class_weight and sample_weight exclude each other; multiply the weights yourself.")
+    parts = [part for part in tree.flatten(y) if part is not None]
+    if not parts:
+        raise ValueError("class_weight weighs rows by their targets, but the data has none; pass `y=`.")
+    if len(parts) > 1:
+        raise ValueError(
+            f"class_weight goes with one output, but there are targets for {len(parts)}; pass a sample_weight for each."
+        )
+    return parts[0]
+
+
 def class_weighted_batch(batch: tuple[Any, ...], class_weight: Mapping[int, float]) -> Any:
     """A batch of a dataset with sample weights that give each row the weight of its class."""
     x, y, sample_weight = unpack_x_y_sample_weight(batch)
-    if sample_weight is not None:
-        raise ValueError("class_weight and sample_weight exclude each other; multiply the weights yourself.")
-    classes = tf.argmax(y, -1) if y.shape.rank > 1 and y.shape[-1] != 1 else tf.reshape(y, [tf.shape(y)[0], -1])[:, 0]
+    labels = _labels(y, sample_weight)
+    one_hot = labels.shape.rank > 1 and labels.shape[-1] != 1
+    classes = tf.argmax(labels, -1) if one_hot else tf.reshape(labels, [tf.shape(labels)[0], -1])[:, 0]
     keys = tf.constant(list(class_weight), "int64")
     matches = tf.equal(tf.cast(classes, "int64")[:, None], keys)
     given = tf.reduce_sum(tf.where(matches, tf.constant(list(class_weight.values()), tensor.floatx()), 0.0), -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nyala.core import config, tensor, tree
+from nyala.core import config, replicas, tensor, tree
 from nyala.core.config import suggestion
 from nyala.core.engine import tf
 from nyala.core.tracking import Trackable
@@ -143,7 +143,8 @@ class CompileLoss:
                 self._check(loss, true, pred, "loss", _name_of(loss))
             value = tensor.as_tensor(loss(true, pred, sample_weight=weight), tensor.floatx())
             if self.trackers:
-                self.trackers[place].update_state(value)  # every batch counts alike, as in the reference
+                # Every batch counts alike, as in the reference; a replica's part of one by its share.
+                self.trackers[place].update_state(value, sample_weight=replicas.share())
             found.append(value * self.weights[place] if self.weights[place] != 1.0 else value)
         return found
 

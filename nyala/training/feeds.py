@@ -27,6 +27,7 @@ from nyala.training.arrays import (  # noqa: F401 - names that other modules loo
     trimmed,
     unpack_x_y_sample_weight,
 )
+from nyala.training.distribution import agreed
 from nyala.training.streams import Chunk, Reader
 from nyala.training.workers import batches_by_number
 
@@ -63,6 +64,7 @@ class Feed:
     kind = ""
     batches: int | None = None  # in an epoch, where that is known
     specs: Any = None  # of a batch, where they are known before it comes
+    usual_rows: int | None = None  # of a batch, where that is known
 
     def __init__(self) -> None:
         self.passes = 0  # how often the data was begun
@@ -119,12 +121,12 @@ class ResidentFeed(Feed):
         self.rows = row_count(data)
         if batch_size is None or isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"batch_size must be a positive integer, but got {batch_size!r}.")
-        self.batch_size = int(batch_size)
+        self.batch_size = self.usual_rows = int(batch_size)
         self.batches = -(-self.rows // self.batch_size)
         self.host = data
         self.shuffle = shuffle
         # One draw a feed; each epoch's order follows from it, whoever else draws meanwhile.
-        self.seed = int(np.random.randint(0, 2**31 - 1)) if shuffle else 0
+        self.seed = agreed(int(np.random.randint(0, 2**31 - 1))) if shuffle else 0
         self.order: Any = None
         self._hold(data)
 
@@ -214,7 +216,7 @@ class DatasetFeed(Feed):
         size = int(cardinality)
         self.batches = None if size < 0 else size
         self.infinite = size == -1
-        spec = dataset.element_spec
+        spec = self._spec()
         for leaf in tree.flatten(spec):
             if getattr(leaf, "shape", None) is not None and leaf.shape.rank == 0:
                 raise ValueError(
@@ -232,8 +234,18 @@ class DatasetFeed(Feed):
             iter(self.dataset)  # a dataset that shuffles takes another order for each
         super().resume(state)
 
+    def _spec(self) -> Any:
+        return self.dataset.element_spec
+
     def skip(self) -> None:
         next(self.iterator)
+
+
+class DistributedFeed(DatasetFeed):
+    """A dataset that a strategy of `tf.distribute` has shared out among its replicas: a batch comes in parts."""
+
+    def _spec(self) -> Any:
+        return tree.map_structure(lambda spec: getattr(spec, "_value_specs", (spec,))[0], super()._spec())
 
 
 class StreamedFeed(Feed):
@@ -255,7 +267,7 @@ class StreamedFeed(Feed):
         self.batches = _length(source)
         self.shuffle = shuffle and self.is_sequence and self.batches is not None
         draws = self.shuffle or bool(getattr(source, "use_multiprocessing", False))
-        self.seed = int(np.random.randint(0, 2**31 - 1)) if draws else 0
+        self.seed = agreed(int(np.random.randint(0, 2**31 - 1))) if draws else 0
         self.reader: Reader | None = None
         self.last: Chunk | None = None  # what was handed over
         self.usual_shapes: Any = None  # of the first batch that was
@@ -427,9 +439,9 @@ def make_feed(
 
     `transform` is called on each batch of a source in Python.
     """
-    if isinstance(x, (tf.data.Dataset, getattr(tf.distribute, "DistributedDataset", ()))):
+    if isinstance(x, (tf.data.Dataset, tf.distribute.DistributedDataset)):
         _refuse(y, sample_weight, batch_size, "a tf.data.Dataset", "; batch the dataset itself")
-        return DatasetFeed(x)
+        return DatasetFeed(x) if isinstance(x, tf.data.Dataset) else DistributedFeed(x)
     if x is not None and is_arrays(x):
         data = trimmed((as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")))
         kind = ResidentFeed if _fits(data) else LargeFeed

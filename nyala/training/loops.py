@@ -12,6 +12,7 @@ import numpy as np
 from nyala.core import settings, tree
 from nyala.training import interrupts
 from nyala.training.callback import CallbackList
+from nyala.training.distribution import agreed
 from nyala.training.feeds import DatasetFeed, Feed, ResidentFeed, StreamedFeed
 from nyala.training.plans import Plan
 
@@ -43,12 +44,12 @@ class Pace:
         self.intervals = intervals
         self.length = 1
 
-    def next(self, done: int, steps: int | None) -> int:
-        """The length of the chunk that starts behind `done` steps."""
+    def next(self, done: int, steps: int | None, to_go: int | None = None) -> int:
+        """The length of the chunk that starts behind `done` steps, where somebody must hear after `to_go` more."""
         if self.fixed is not None:
             length = self.fixed
         else:
-            length = min([self.length, *(interval - done % interval for interval in self.intervals)])
+            length = min([self.length, to_go or self.length, *(n - done % n for n in self.intervals)])
         return length if steps is None else min(length, steps - done)
 
     def learn(self, ran: int, seconds: float) -> None:
@@ -72,7 +73,7 @@ def run_epoch(
     """
     begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
     between = between or Between()
-    pace = Pace(plan.settings.steps_per_execution, (*callbacks.batch_intervals, *between.intervals))
+    pace = Pace(plan.settings.steps_per_execution, between.intervals)
     collected: list[Any] = []
     logs: dict[str, Any] = {}
     done = between.done
@@ -82,7 +83,8 @@ def run_epoch(
             begin(done)
             between.before(done)
             started = time.perf_counter()
-            ran, result = plan.run(feed, done, pace.next(done, steps), total)
+            length = pace.next(done, steps, callbacks.batches_to_go(kind, done))
+            ran, result = plan.run(feed, done, length, total)
             if ran == 0:
                 break
             if kind == "predict":
@@ -90,7 +92,7 @@ def run_epoch(
                 logs = {"outputs": result}
             else:
                 logs = plain_logs(result)
-            pace.learn(ran, time.perf_counter() - started)
+            pace.learn(ran, agreed(time.perf_counter() - started))
             between.after(done, ran, logs)
             done += ran
             feed.taken += ran
@@ -101,6 +103,7 @@ def run_epoch(
                 break
     except BaseException:
         feed.close()  # workers end at once
+        callbacks.on_error()
         raise
     feed.end_epoch()
     _check_count(done, None if between.stopped else steps, first=feed.passes < 2 and not feed.taken)

@@ -16,7 +16,16 @@ from typing import Any
 from nyala.core import tree
 from nyala.core.engine import tf
 from nyala.training.choosing import Execution, choose, operations_of
-from nyala.training.feeds import DatasetFeed, Feed, LargeFeed, ResidentFeed, StreamedFeed, as_tensors, batch_specs
+from nyala.training.feeds import (
+    DatasetFeed,
+    DistributedFeed,
+    Feed,
+    LargeFeed,
+    ResidentFeed,
+    StreamedFeed,
+    as_tensors,
+    batch_specs,
+)
 from nyala.training.streams import Chunk
 
 # Held while a model is built and its steps are traced: several threads may ask one model for predictions.
@@ -37,12 +46,15 @@ class Plan:
         settings: Any,
         prepare: Callable[[Any], None],
         reset: Callable[[], None],
+        replicas: int = 0,
     ) -> None:
-        self.step, self.report, self.keeps_outputs = step, report, keeps_outputs
+        self.step: Any = step
+        self.report, self.keeps_outputs = report, keeps_outputs
         self.reset = reset  # forgets what metrics have seen
         self.settings = settings  # jit_compile, run_eagerly: what `compile` said
         self.prepare = prepare  # builds the model for batches of given specs, before anything is traced
         self.execution: Execution | None = None
+        self.replicas = replicas  # that share each batch, by a strategy of `tf.distribute`; 0 for none
         self.expected = 0  # steps, of all that was asked for so far
         self._functions: dict[Any, Any] = {}
 
@@ -61,7 +73,7 @@ class Plan:
         """Run one step on one batch; `fresh` forgets first what the metrics have seen."""
         batch = as_tensors(batch)
         specs = batch_specs(batch)
-        self._settle(specs, 1)
+        self._settle(specs, 1, _rows_of(batch))
         if self._mode() == "eager":
             return self._one_step(batch, fresh)
         function = self._get(("one", fresh, _key(specs)), lambda: self._one_function(specs, fresh))
@@ -82,13 +94,13 @@ class Plan:
         """Trace a step for the batches of `feed`, where they are known: what does not fit is refused before any work."""
         self.expect(steps)
         if feed.specs is not None:
-            self._settle(feed.specs, steps)
+            self._settle(feed.specs, steps, feed.usual_rows)
             if self._mode() != "eager":
                 self._traced(feed.specs)
 
     def _run_resident(self, feed: ResidentFeed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
         size, specs = feed.batch_size, feed.specs
-        self._settle(specs, total)
+        self._settle(specs, total, size)
         if isinstance(feed, LargeFeed):
             return self._run_chunk(feed.chunk(first, steps), usual=first < feed.full_batches)
         if self._mode() == "eager":
@@ -105,18 +117,31 @@ class Plan:
         return full, function(*counts, *order, *_present(feed.arrays))
 
     def _run_dataset(self, feed: DatasetFeed, steps: int, total: int | None) -> tuple[int, Any]:
-        self._settle(feed.specs, total)
-        done, result = self._run_iterator(feed.iterator, feed.specs, steps)
+        self._settle(feed.specs, total, feed.usual_rows)
+        if isinstance(feed, DistributedFeed):
+            done, result = self._run_parts(feed, steps)
+        else:
+            done, result = self._run_iterator(feed.iterator, feed.specs, steps)
         if done == 0 and feed.continued:  # the last epoch took the last batch
             feed.start_epoch()
             return self._run_dataset(feed, steps, total)
         feed.continued, feed.ended = False, done < steps
         return done, result
 
+    def _run_parts(self, feed: DistributedFeed, steps: int) -> tuple[int, Any]:
+        results = [self.step.of_parts(parts) for parts in itertools.islice(feed.iterator, steps)]
+        if self.keeps_outputs:
+            return len(results), _joined(results) if results else None
+        return len(results), self._finished(results[-1]) if results else None
+
     def _run_iterator(self, iterator: Any, specs: Any, steps: int) -> tuple[int, Any]:
         if self._mode() == "eager" or self.keeps_outputs:
             batches = list(itertools.islice(iterator, steps))
             return self._eagerly(batches) if self._mode() == "eager" else self._one_by_one(batches)
+        if self.replicas:  # TensorFlow runs no step of several devices inside a condition
+            step, batches = self._traced(specs), list(itertools.islice(iterator, steps))
+            results = [step(*_present(batch)) for batch in batches]
+            return len(results), self._finished(results[-1]) if results else None
         function = self._get(("dataset", _key(specs)), lambda: self._dataset_function(specs))
         done, logs = function(iterator, tf.constant(steps, "int32"))
         return int(done), logs
@@ -125,7 +150,8 @@ class Plan:
         feed.take(steps)
         if feed.last is None:
             return 0, None
-        self._settle(batch_specs(feed.last.batch(0)), total)
+        batch = feed.last.batch(0)
+        self._settle(batch_specs(batch), total, _rows_of(batch))
         return self._run_chunk(feed.last, feed.last.shapes == feed.usual_shapes)
 
     def _run_chunk(self, chunk: Chunk | None, usual: bool) -> tuple[int, Any]:
@@ -166,23 +192,26 @@ class Plan:
     def _mode(self) -> str:
         return self.execution.mode if self.execution else "eager"
 
-    def _settle(self, specs: Any, steps: int | None) -> None:
+    def _settle(self, specs: Any, steps: int | None, rows: int | None) -> None:
         """Build the model for such batches, trace the step once and choose how it runs."""
         if self.execution is None:
             with TRACING:
-                self._settle_alone(specs, steps)
+                self._settle_alone(specs, steps, rows)
 
-    def _settle_alone(self, specs: Any, steps: int | None) -> None:
+    def _settle_alone(self, specs: Any, steps: int | None, rows: int | None) -> None:
         if self.execution is not None:  # another thread came first
             return
         self.prepare(specs)
         if self.settings.run_eagerly:
             self.execution = Execution("eager", "run_eagerly=True")
             return
+        if self.replicas:
+            self.execution = Execution("graph", f"each batch is shared by replicas of tf.distribute: {self.replicas}")
+            return
         traced = self._traced(specs)
         on_gpu = bool(tf.config.list_logical_devices("GPU"))
         steps = max(steps or 0, self.expected) or None
-        self.execution = choose(operations_of(traced), self.settings.jit_compile, on_gpu, steps)
+        self.execution = choose(operations_of(traced, rows), self.settings.jit_compile, on_gpu, steps)
 
     def _traced(self, specs: Any) -> Any:
         return self._get(("step", _key(specs)), lambda: self._step_function(specs))
@@ -318,6 +347,12 @@ def _concrete(function: Callable[..., Any], signature: list[Any], compiled: bool
     return made.get_concrete_function(*signature)
 
 
+def _rows_of(batch: Any) -> int | None:
+    """The rows of the first tensor or array in a batch."""
+    shape: Any = getattr(_present(batch)[0], "shape", ())
+    return shape[0] if len(shape) else None
+
+
 def _present(structure: Any) -> list[Any]:
     """The leaves that are there."""
     return [leaf for leaf in tree.flatten(structure) if leaf is not None]
@@ -337,7 +372,10 @@ def _slice_rows(leaf: Any, start: Any, rows: Any) -> Any:
     """`rows` rows from `start` on; a number of rows known in advance means that XLA compiles this."""
     if isinstance(rows, int):  # an ordinary slice would have XLA compile anew for every value of `start`
         return tf.gather(leaf, start + tf.range(rows))
-    return leaf[start : start + rows]
+    others = leaf.shape.rank - 1
+    sliced = tf.slice(leaf, [start, *[0] * others], [rows, *[-1] * others])  # copies faster than `leaf[start:…]` does
+    sliced.set_shape([None, *leaf.shape[1:]])
+    return sliced
 
 
 def _zero_of(x: Any) -> Any:

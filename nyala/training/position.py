@@ -12,6 +12,7 @@ import numpy as np
 from nyala.core.tracking import Trackable
 from nyala.optimizers.schedules import Scaled
 from nyala.random import global_generator
+from nyala.training.distribution import assign_copies, copies, shape_of_copies
 
 PLAIN = (bool, int, float, str, type(None), np.ndarray, np.generic)
 
@@ -27,8 +28,8 @@ class Position:
         self.model, self.feed, self.callbacks = model, feed, callbacks
         self.epoch, self.done = epoch, 0
 
-    def save(self, path: Path) -> None:
-        """Write the position, whole or not at all."""
+    def save(self, path: Path | None) -> None:
+        """Write the position, whole or not at all; without a path only tell other workers what their file needs."""
         from nyala.saving.archive import atomic_write
 
         arrays: list[np.ndarray] = []
@@ -36,11 +37,13 @@ class Position:
             "epoch": self.epoch,
             "done": self.done,
             "feed": self.feed.state(),
-            "variables": [v.numpy() for v in self._variables()],
+            "variables": copies(self._variables()),
             "schedules": [schedule.factor for schedule in _schedules(self.model.optimizer)],
             "random": {"python": random.getstate(), "numpy": np.random.get_state(legacy=True)},
             "callbacks": [[type(c).__name__, c.get_state()] for c in self.callbacks.callbacks],
         }
+        if path is None:
+            return
         text = json.dumps(_pack(facts, arrays))
         members = {f"array_{place}": array for place, array in enumerate(arrays)}
         with atomic_write(path) as file:
@@ -58,7 +61,7 @@ class Position:
         if self.done:
             self.callbacks.on_epoch_begin(self.epoch)  # before its effects are overwritten with what came of them
         for variable, value in zip(variables, facts["variables"]):
-            variable.assign(value)
+            assign_copies(variable, value)
         for callback, (_, state) in zip(self.callbacks.callbacks, facts["callbacks"]):
             callback.set_state(state)
         self.feed.resume(facts["feed"])
@@ -75,7 +78,7 @@ class Position:
                 [name for name, _ in facts["callbacks"]],
                 [type(c).__name__ for c in self.callbacks.callbacks],
             ),
-            ("variables", [value.shape for value in facts["variables"]], [tuple(v.shape) for v in variables]),
+            ("variables", [value.shape for value in facts["variables"]], [shape_of_copies(v) for v in variables]),
         ):
             if found != expected:
                 raise ValueError(

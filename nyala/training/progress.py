@@ -1,4 +1,4 @@
-"""The progress display: a live bar in a terminal, one line an epoch elsewhere."""
+"""The progress display: a live bar in a terminal or a notebook, one line an epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nyala.training.callback import Callback, Logs
 
 WIDTH_FOR_A_BAR = 80  # of a terminal; a narrow one has room for the count and the values only
 SECONDS_A_DRAWING = 0.05
+SECONDS_A_NOTEBOOK_DRAWING = 0.25  # each is a message that goes to a browser
 
 
 def format_number(value: Any) -> str:
@@ -46,8 +47,90 @@ class _Rate(ProgressColumn):
         return Text(f"{format_duration(1 / speed)}/step" if speed else "", style="dim")
 
 
+class _TerminalBar:
+    """A line that is drawn over and over; what others print meanwhile stands above it."""
+
+    def __init__(self, console: Console, total: int | None) -> None:
+        self.console, self.total = console, total
+        counts = Column(no_wrap=True, min_width=2 * len(str(total or "?")) + 1)
+        self.counts = TextColumn("{task.completed}/{task.fields[of]}", table_column=counts)
+        self.speed = (BarColumn(bar_width=24), _Rate(), TimeRemainingColumn(compact=True))
+        self.logs = TextColumn("{task.fields[logs]}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self.width = 0
+        self.progress = Progress(console=console, auto_refresh=False, transient=True)
+        self._fit()
+        self.progress.start()
+        self.task = self.progress.add_task("", total=total, of=total or "?", logs="")
+        self.drawn = 0.0
+
+    def update(self, steps: int, logs: Logs | None) -> None:
+        """Show so many steps."""
+        now = time.perf_counter()
+        due = now - self.drawn >= SECONDS_A_DRAWING
+        if due:
+            self.drawn = now
+            self._fit()
+        self.progress.update(self.task, completed=steps, logs=format_logs(logs), refresh=due)
+
+    def _fit(self) -> None:
+        """Choose what there is room for in the width that the terminal has now."""
+        width = self.console.width
+        if width != self.width:
+            self.width = width
+            self.progress.columns = (self.counts, *(self.speed if width >= WIDTH_FOR_A_BAR else ()), self.logs)
+
+    def close(self) -> None:
+        """Take the line away."""
+        self.progress.stop()
+
+
+class _NotebookBar:
+    """One output of a cell for all epochs, updated in place; it comes only where there is something to wait for."""
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+
+    def begin(self, total: int | None) -> None:
+        """Start at no steps."""
+        self.total = total
+        self.started = self.drawn = time.perf_counter()
+
+    def update(self, steps: int, logs: Logs | None) -> None:
+        """Show so many steps."""
+        now = time.perf_counter()
+        if now - self.drawn >= SECONDS_A_NOTEBOOK_DRAWING:
+            self.drawn = now
+            self._show(bar_text(steps, self.total, now - self.started, logs))
+
+    def _show(self, text: str) -> None:
+        from IPython.display import display  # pyright: ignore[reportMissingImports] - it is there where this runs
+
+        if self.handle is None:
+            self.handle = display({"text/plain": text}, raw=True, display_id=True)
+        else:
+            self.handle.update({"text/plain": text}, raw=True)
+
+    def close(self) -> None:
+        """Take the text away."""
+        if self.handle is not None:
+            self._show("")
+
+
+def bar_text(steps: int, total: int | None, seconds: float, logs: Logs | None) -> str:
+    """`7/10 ━━━━━━━━━━━━━━━━━─────── 27ms/step 3s left - loss: 0.1234`; without a bar where there is no end in sight."""
+    parts = [f"{steps}/{total or '?'}"]
+    each = seconds / max(steps, 1)
+    if total:
+        full = round(24 * steps / total)
+        parts.append("━" * full + "─" * (24 - full))
+    parts.append(f"{format_duration(each)}/step")
+    if total:
+        parts.append(f"{format_duration(each * (total - steps))} left")
+    return " ".join(parts) + (f" - {format_logs(logs)}" if logs else "")
+
+
 class ProgbarLogger(Callback):
-    """Shows how training goes: `verbose=1` as a live bar in a terminal, `verbose=2` as a line an epoch.
+    """Shows how training goes: `verbose=1` as a live bar in a terminal or notebook, `verbose=2` as a line an epoch.
 
     Where the output is no terminal (a file, a pipe, a log, CI), or one that cannot go back in a line, a bar would leave
     rubbish, so it is a line an epoch too. What others print meanwhile stands above the bar.
@@ -55,10 +138,10 @@ class ProgbarLogger(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._bar: Progress | None = None
-        self._task: Any = None
+        self._bar: _TerminalBar | _NotebookBar | None = None
+        self._output: _NotebookBar | None = None
         self._inside_fit = False
-        self._started = self._drawn = 0.0
+        self._started = 0.0
         self._steps = 0
 
     def get_state(self) -> dict[str, Any]:
@@ -77,25 +160,20 @@ class ProgbarLogger(Callback):
     def _begin(self, total: int | None) -> None:
         self._started, self._steps = time.perf_counter(), 0
         console = Console(file=sys.stdout)
-        live = is_interactive_logging_enabled() and (console.is_terminal or console.is_jupyter)
-        if live and not console.is_dumb_terminal and (self.params or {}).get("verbose") == 1:
-            counts = Column(no_wrap=True, min_width=2 * len(str(total or "?")) + 1)
-            columns: list[ProgressColumn] = [TextColumn("{task.completed}/{task.fields[of]}", table_column=counts)]
-            if console.width >= WIDTH_FOR_A_BAR:
-                columns += [BarColumn(bar_width=24), _Rate(), TimeRemainingColumn(compact=True)]
-            columns.append(TextColumn("{task.fields[logs]}", table_column=Column(no_wrap=True, overflow="ellipsis")))
-            self._bar = Progress(*columns, console=console, auto_refresh=False, transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("", total=total, of=total or "?", logs="")
-            self._drawn = 0.0
+        if not is_interactive_logging_enabled() or (self.params or {}).get("verbose") != 1:
+            return
+        if console.is_jupyter:
+            self._output = self._output or _NotebookBar()
+            self._output.begin(total)
+            self._bar = self._output
+        # FORCE_COLOR makes Rich take a pipe for a terminal.
+        elif console.is_terminal and sys.stdout.isatty() and not console.is_dumb_terminal:
+            self._bar = _TerminalBar(console, total)
 
     def _advance(self, batch: int, logs: Logs | None) -> None:
         self._steps = batch + 1
         if self._bar is not None:
-            now = time.perf_counter()
-            due = now - self._drawn >= SECONDS_A_DRAWING
-            self._drawn = now if due else self._drawn
-            self._bar.update(self._task, completed=self._steps, logs=format_logs(logs), refresh=due)
+            self._bar.update(self._steps, logs)
 
     def _end(self, logs: Logs | None) -> None:
         """Put a line with all values, however long, in the place of the bar."""
@@ -144,7 +222,10 @@ class ProgbarLogger(Callback):
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._end(None)
 
+    def on_error(self) -> None:
+        self._close()
+
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
             self._bar = None

@@ -18,6 +18,7 @@ from nyala.training.callback import CallbackList
 from nyala.training.checks import check_class_numbers, known_arguments
 from nyala.training.class_weights import check_class_weight, class_weighted, class_weighted_batch
 from nyala.training.compile import CompileLoss, CompileMetrics
+from nyala.training.distribution import adopted, check_made_inside, on_replicas, replica_count, within
 from nyala.training.feeds import Feed, ResidentFeed, make_feed
 from nyala.training.finite import finite_steps
 from nyala.training.fitting import Fitting
@@ -95,20 +96,29 @@ class Trainer:
             raise ValueError("run_eagerly=True and jit_compile=True exclude each other; drop one of them.")
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"steps_per_execution is a positive integer, but got {steps_per_execution!r}.")
-        chosen = config.optimizers.get(optimizer)
-        if auto_scale_loss and chosen is not None and self.dtype_policy.name == "mixed_float16":
-            scaling = config.optimizers.find("LossScaleOptimizer")
-            chosen = chosen if isinstance(chosen, scaling) else scaling(chosen, name="loss_scale_optimizer")
-        compile_loss = None
-        if loss is not None:
-            compile_loss = CompileLoss(loss, loss_weights, lambda name: config.metrics.find("Mean")(name=name))
-        compiled = Compiled(arguments, compile_loss, CompileMetrics(metrics, weighted_metrics))
-        compiled.loss_tracker = config.metrics.find("Mean")(name="loss")
-        compiled.finite_steps = finite_steps()
+        self._strategy = adopted(self)
+        with within(self._strategy):
+            chosen, compiled = self._settled(arguments)
         self.optimizer = chosen
         self.loss, self._compiled = loss, compiled
         self.stop_training = False
         self._drop_plans()
+
+    def _settled(self, arguments: dict[str, Any]) -> tuple[Any, Compiled]:
+        """The optimizer, and what else follows from the arguments of `compile`."""
+        chosen, loss = config.optimizers.get(arguments["optimizer"]), arguments["loss"]
+        if arguments["auto_scale_loss"] and chosen is not None and self.dtype_policy.name == "mixed_float16":
+            scaling = config.optimizers.find("LossScaleOptimizer")
+            chosen = chosen if isinstance(chosen, scaling) else scaling(chosen, name="loss_scale_optimizer")
+        compile_loss = None
+        if loss is not None:
+            weights = arguments["loss_weights"]
+            compile_loss = CompileLoss(loss, weights, lambda name: config.metrics.find("Mean")(name=name))
+        metrics = CompileMetrics(arguments["metrics"], arguments["weighted_metrics"])
+        compiled = Compiled(arguments, compile_loss, metrics)
+        compiled.loss_tracker = config.metrics.find("Mean")(name="loss")
+        compiled.finite_steps = finite_steps()
+        return chosen, compiled
 
     @property
     def compiled(self) -> bool:
@@ -336,13 +346,9 @@ class Trainer:
     def _make_plan(self, kind: str) -> Plan:
         settings = self._compiled or Compiled(NOT_COMPILED, None, CompileMetrics(None, None))
         if kind == "predict":
-            return Plan(
-                self._overridable("predict_step"), None, True, settings, self._prepare(kind), self.reset_metrics
-            )
+            return self._plan_of(kind, self._overridable("predict_step"), None, settings)
         if self._has_own(f"{kind}_step", "compute_metrics", "get_metrics_result"):
-            return Plan(
-                self._overridable(f"{kind}_step"), None, False, settings, self._prepare(kind), self.reset_metrics
-            )
+            return self._plan_of(kind, self._overridable(f"{kind}_step"), None, settings)
         run = self._learn if kind == "train" else self._judge
 
         def step(data: Any) -> dict[str, Any]:
@@ -351,7 +357,12 @@ class Trainer:
             return {}
 
         # The values of the metrics are asked for once a chunk, not once a step.
-        return Plan(step, self.get_metrics_result, False, settings, self._prepare(kind), self.reset_metrics)
+        return self._plan_of(kind, step, self.get_metrics_result, settings)
+
+    def _plan_of(self, kind: str, step: Callable[[Any], Any], report: Any, settings: Compiled) -> Plan:
+        outputs, replicas = kind == "predict", replica_count(self._strategy)
+        step = on_replicas(step, self, outputs)
+        return Plan(step, report, outputs, settings, self._prepare(kind), self.reset_metrics, replicas)
 
     def _overridable(self, name: str) -> Callable[[Any], Any]:
         method = getattr(type(self), name)
@@ -370,6 +381,7 @@ class Trainer:
                     raise  # a step of the user's own may call the model in its own way
             if kind == "train" and self.optimizer is not None:
                 self.optimizer.build(self.trainable_variables)
+            check_made_inside(self._strategy, self)
 
         return prepare
 
@@ -415,28 +427,33 @@ class Trainer:
             check_class_weight(class_weight)
         if validation_split:
             x, y, sample_weight, validation_data = self._split(x, y, sample_weight, validation_split, validation_data)
-        feed = self._training_feed(x, y, sample_weight, class_weight, batch_size, shuffle)
-        validation = Validation(
-            self,
-            validation_data,
-            validation_batch_size or batch_size,
-            validation_steps,
-            validation_freq,
-            validation_every,
-        )
-        steps = steps_in_epoch(feed, steps_per_epoch)
-        callback_list = self._callback_list(callbacks, verbose, epochs=epochs, steps=steps)
-        self.stop_training = False
-        callback_list.on_train_begin()
-        fitting = Fitting(self, feed, callback_list, validation, range(initial_epoch, epochs), steps, steps_per_epoch)
-        with interrupts.held():
-            try:
-                logs = fitting.run()
-            except KeyboardInterrupt:
-                callback_list.on_interrupt()
-                raise KeyboardInterrupt(fitting.how_to_go_on()) from None
-        self._finalize_weights()
-        callback_list.on_train_end(logs)
+        with within(self._strategy):
+            feed = self._training_feed(x, y, sample_weight, class_weight, batch_size, shuffle)
+            validation = Validation(
+                self,
+                validation_data,
+                validation_batch_size or batch_size,
+                validation_steps,
+                validation_freq,
+                validation_every,
+            )
+            steps = steps_in_epoch(feed, steps_per_epoch)
+            callback_list = self._callback_list(callbacks, verbose, epochs=epochs, steps=steps)
+            self.stop_training = False
+            callback_list.on_train_begin()
+            epoch_range = range(initial_epoch, epochs)
+            fitting = Fitting(self, feed, callback_list, validation, epoch_range, steps, steps_per_epoch)
+            with interrupts.held():
+                try:
+                    logs = fitting.run()
+                except KeyboardInterrupt:
+                    callback_list.on_interrupt()
+                    raise KeyboardInterrupt(fitting.how_to_go_on()) from None
+                except BaseException:
+                    callback_list.on_error()
+                    raise
+            self._finalize_weights()
+            callback_list.on_train_end(logs)
         return self.history
 
     def _finalize_weights(self) -> None:
@@ -511,10 +528,11 @@ class Trainer:
     ) -> Any:
         """The loss and metrics on data: a number, a list in the order of `metrics_names`, or a dict."""
         self._require_compiled("evaluation")
-        feed = make_feed(x, y, sample_weight, batch_size)
-        self._check_targets(feed, "y")
-        callback_list = self._callback_list(callbacks, verbose, steps=steps_in_epoch(feed, steps))
-        logs = self._evaluate(feed, steps, callback_list)
+        with within(self._strategy):
+            feed = make_feed(x, y, sample_weight, batch_size)
+            self._check_targets(feed, "y")
+            callback_list = self._callback_list(callbacks, verbose, epochs=1, steps=steps_in_epoch(feed, steps))
+            logs = self._evaluate(feed, steps, callback_list)
         if return_dict:
             return logs
         values = list(logs.values())
@@ -541,14 +559,15 @@ class Trainer:
         callbacks: Any = None,
     ) -> Any:
         """The outputs for all rows of `x`, as NumPy arrays in the structure of the model's outputs."""
-        feed = make_feed(x, batch_size=batch_size)
-        plan = self._plan("predict")
-        count = steps_in_epoch(feed, steps)
-        callback_list = self._callback_list(callbacks, verbose, steps=count)
-        callback_list.on_predict_begin()
-        feed.start_epoch()
-        parts = run_epoch(plan, feed, count, count, callback_list, "predict")
-        callback_list.on_predict_end()
+        with within(self._strategy):
+            feed = make_feed(x, batch_size=batch_size)
+            plan = self._plan("predict")
+            count = steps_in_epoch(feed, steps)
+            callback_list = self._callback_list(callbacks, verbose, epochs=1, steps=count)
+            callback_list.on_predict_begin()
+            feed.start_epoch()
+            parts = run_epoch(plan, feed, count, count, callback_list, "predict")
+            callback_list.on_predict_end()
         return parts[0] if len(parts) == 1 else tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 
     # ---- One batch ----
@@ -580,7 +599,8 @@ class Trainer:
     @shortened
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
-        return tree.map_structure(lambda t: t.numpy(), self._plan("predict").one((as_arrays(x, "x"),)))
+        with within(self._strategy):
+            return tree.map_structure(lambda t: t.numpy(), self._plan("predict").one((as_arrays(x, "x"),)))
 
     def _on_batch(self, kind: str, data: tuple[Any, Any, Any], return_dict: bool) -> Any:
         x, y, sample_weight = data
@@ -588,7 +608,8 @@ class Trainer:
         row_count(batch)
         if self.loss is not None:
             check_class_numbers(self, unpack_x_y_sample_weight(batch)[1])
-        logs = plain_logs(self._plan(kind).one(batch, fresh=True))
+        with within(self._strategy):
+            logs = plain_logs(self._plan(kind).one(batch, fresh=True))
         values = list(logs.values())
         return logs if return_dict else values[0] if len(values) == 1 else values
 

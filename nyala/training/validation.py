@@ -9,6 +9,7 @@ import numpy as np
 
 from nyala.core.engine import tf
 from nyala.training.arrays import is_arrays, unpack_x_y_sample_weight
+from nyala.training.distribution import assign_copies, copies
 from nyala.training.feeds import Feed, make_feed
 from nyala.training.loops import steps_in_epoch
 
@@ -61,10 +62,10 @@ class Validation:
         if self.every is None or step % self.every:
             return {}
         variables = [variable for metric in self.model.metrics for variable in metric.variables]
-        before = [variable.numpy() for variable in variables]
+        before = copies(variables)
         self._found = (step, self._evaluate(callbacks))
         for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
+            assign_copies(variable, value)
         return self._found[1]
 
     def behind_epoch(self, epoch: int, step: int, callbacks: Any) -> dict[str, float]:

@@ -11,6 +11,7 @@ import warnings
 import zipfile
 
 import h5py
+import numpy as np
 import pytest
 
 import nyala
@@ -226,6 +227,57 @@ def test_hostile_compile_configs(attack, description, honest_files, tmp_path):
         assert not load().compiled
 
 
+@pytest.mark.parametrize(
+    "settings", [7, "x", [1], {"optimizer": 7}, {"optimizer": []}, {"optimizer": "nobody"}, {"loss": 7}]
+)
+def test_compile_configs_of_the_wrong_kind(settings, description, honest_files, tmp_path):
+    load = from_keras({**description, "compile_config": settings}, honest_files, tmp_path)
+    with nothing_happens(tmp_path), pytest.raises((ValueError, TypeError)) as error:
+        load()
+    assert len(str(error.value)) < 1500
+
+
+@pytest.mark.parametrize("settings", [{"loss": {"a": {}}}, {"metrics": 7}, {"metrics": {"b": [[7]]}}])
+def test_compile_configs_that_nobody_can_train_with(settings, description, honest_files, tmp_path):
+    """Loading does not look at all of what only training needs, and predicting works."""
+    load = from_keras({**description, "compile_config": settings}, honest_files, tmp_path)
+    with nothing_happens(tmp_path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = load()
+    assert model(np.ones((2, 3), "float32")).shape == (2, 1)
+
+
+@pytest.mark.slow
+def test_a_million_layers(description, honest_files, tmp_path):
+    load = from_keras(
+        {**description, "config": {"layers": [{"class_name": "Dense", "config": {}}] * 1_000_000}},
+        honest_files,
+        tmp_path,
+    )
+    with nothing_happens(tmp_path, megabytes=1500), pytest.raises(ValueError, match="1,000,000 layers"):
+        load()
+
+
+def test_layers_in_reverse(tmp_path):
+    """Each refers to the one behind it in the list."""
+    count = 500
+    x = {
+        "module": "keras.layers",
+        "class_name": "InputLayer",
+        "config": {"batch_shape": [None, 1], "name": "l0"},
+        "name": "l0",
+    }
+    layers = [{**x, "inbound_nodes": []}]
+    for place in range(1, count):
+        layers.append(entry("Identity", {"name": f"l{place}"}))
+        history = {"shape": [None, 1], "dtype": "float32", "keras_history": [f"l{place - 1}", 0, 0]}
+        layers[-1]["inbound_nodes"][0]["args"][0]["config"] = history
+    ends = {"input_layers": ["l0", 0, 0], "output_layers": [f"l{count - 1}", 0, 0]}
+    with nothing_happens(tmp_path):
+        model = nyala.Model.from_config({"name": "m", "layers": layers[::-1], **ends})
+    assert len(model.layers) == count
+
+
 TEXTS = {
     "deep lists": b'{"a":' + b"[" * 100_000,
     "deep dicts": b'{"a":' * 100_000,
@@ -333,6 +385,9 @@ def test_clone_and_from_config_run_no_bytecode(tmp_path):
     config = {"name": "l", "function": LAMBDA}
     for make in (
         lambda: nyala.layers.Lambda.from_config(config),
+        lambda: nyala.layers.deserialize({"module": "keras.layers", "class_name": "Lambda", "config": config}),
+        lambda: nyala.activations.deserialize(LAMBDA),
+        lambda: nyala.losses.deserialize(LAMBDA),
         lambda: nyala.saving.deserialize_keras_object(
             {"module": "keras.layers", "class_name": "Lambda", "config": config}
         ),

@@ -143,6 +143,37 @@ def test_truncated_at_every_percent(suffix, honest_files, tmp_path):
             load(path)
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
+def test_truncated_within_the_first_bytes(suffix, honest_files, tmp_path):
+    """Inside of the superblock of an HDF5 file, or the first header of an archive."""
+    path, model = tmp_path / f"m{suffix}", honest()
+    load = model.load_weights if suffix == ".weights.h5" else nyala.saving.load_model
+    for count in range(0, 104, 3):
+        path.write_bytes(honest_files[suffix][:count])
+        with nothing_happens(tmp_path), pytest.raises(ValueError, match="m" + suffix):
+            load(path)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_entries(honest_files, tmp_path):
+    path = tmp_path / "m.keras"
+    path.write_bytes(packed(members(honest_files) | {f"{place}": b"" for place in range(100_000)}))
+    with nothing_happens(tmp_path):
+        nyala.saving.load_model(path)
+
+
+@pytest.mark.slow
+def test_a_million_groups(honest_files, tmp_path):
+    """More than anybody saves: refused as soon as they are counted."""
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w", libver="latest") as root:
+        parent, one = root.create_group("layers").id, root.create_group("one").id
+        for place in range(1_000_000):
+            parent.links.create_hard(b"%d" % place, one, b".")
+    with nothing_happens(tmp_path), pytest.raises(ValueError, match="more than 30,000"):
+        honest().load_weights(path)
+
+
 # ---- HDF5 ----
 
 KERNEL = {".weights.h5": "layers/dense/vars/0", ".h5": "model_weights/a/a/kernel"}

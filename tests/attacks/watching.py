@@ -63,7 +63,7 @@ sys.addaudithook(_note)
 
 
 @contextmanager
-def nothing_happens(folder: Path) -> Iterator[None]:
+def nothing_happens(folder: Path, megabytes: int = MEGABYTES) -> Iterator[None]:
     """Inside, nothing is done outside of `folder`, no code of a file runs, and time and memory stay within bounds."""
     seen: list[str] = []
     _watched.append((folder, seen))
@@ -75,5 +75,5 @@ def nothing_happens(folder: Path) -> Iterator[None]:
         _watched.pop()
     assert not seen, seen
     assert time.perf_counter() - start < SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < MEGABYTES << 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < megabytes << 10
     assert {path: path.lstat().st_mtime_ns for path in folder.rglob("*")} == before

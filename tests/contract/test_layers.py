@@ -193,7 +193,7 @@ def test_every_layer_has_a_row():
     have = {getattr(nyala.layers, row.layer) for row in ROWS}
     # What cannot stand alone in a row, wrappers of other layers above all, has tests of its own in tests/layers.
     names = ("Layer", "InputLayer", "Lambda", "SpectralNormalization", "Wrapper", "Bidirectional", "TimeDistributed")
-    elsewhere = {getattr(nyala.layers, name) for name in (*names, "RNN", "StackedRNNCells")}
+    elsewhere = {getattr(nyala.layers, name) for name in (*names, "RNN", "StackedRNNCells", "TFSMLayer")}
     classes = {value for value in vars(nyala.layers).values() if isinstance(value, type)}
     layers = {cls for cls in classes if issubclass(cls, nyala.layers.Layer)}
     assert layers

@@ -180,6 +180,18 @@ def test_a_model_on_two_levels_stays_one(tmp_path):
     assert_close(loaded.get_weights(), model.get_weights(), 0, 0)
 
 
+def test_a_list_of_one_output(tmp_path):
+    """Values come without the list, symbolic tensors with it, there and here, before and after a file."""
+    for writer, reader in WAYS.values():
+        x = writer.Input((3,))
+        model = writer.Model([x], [writer.layers.Dense(2)(x)])
+        model.save(tmp_path / "model.keras")
+        for some, lib in ((model, writer), (reader.saving.load_model(tmp_path / "model.keras"), reader)):
+            values = np.ones((4, 3), "float32")
+            assert to_numpy(some([values])).shape == some.predict_on_batch([values]).shape == (4, 2)
+            assert [y.shape for y in some([lib.Input((3,))])] == [(None, 2)]
+
+
 def test_metadata_is_what_the_reference_writes(tmp_path):
     trained(nyala, "stack").save(tmp_path / "ours.keras")
     trained(keras, "stack").save(tmp_path / "theirs.keras")

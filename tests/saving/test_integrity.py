@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import warnings
+import zipfile
 import zlib
 
 import h5py
@@ -96,7 +97,10 @@ def check_flips(name, count, folder):
         assert {found[place] for place in found if 64 <= place < end} == {"refused"}
     data = expected[0].tobytes()
     start = path.read_bytes().find(data)
-    if name != "m.weights.json":
+    if name == "m.weights.json":
+        text = path.read_bytes()
+        assert {found[place] for place in found if not text[place : place + 1].isspace()} == {"refused"}
+    else:
         inside = range(start, start + len(data), len(data) // 9)
         assert set(flips(path, inside, load, expected).values()) == {"refused"}
 
@@ -115,17 +119,29 @@ def test_a_flipped_byte_is_found_anywhere(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "member"),
     [("m.weights.h5", "layers/dense/vars/0"), ("m.h5", "a/kernel"), ("m.npz", "layers/dense/vars/0.npy"),
-     ("m.safetensors", "layers/dense/vars/0"), ("m.keras", "model.weights.h5")],
+     ("m.safetensors", "layers/dense/vars/0"), ("m.keras", "model.weights.h5"), ("m.keras", "config.json"),
+     ("m.keras", "metadata.json"), ("m_00000.weights.h5", "layers/dense/vars/0")],
 )  # fmt: skip
 def test_the_error_names_file_and_member(name, member, tmp_path):
+    """Wherever in the member the byte is."""
     model, path = small(), tmp_path / name
-    model.save(path) if name in ("m.keras", "m.h5") else model.save_weights(path)
+    sharded = name.startswith("m_")
+    if name in ("m.keras", "m.h5"):
+        model.save(path)
+    else:
+        model.save_weights(tmp_path / "m.weights.json" if sharded else path, max_shard_size=1.0 if sharded else None)
     whole, data = path.read_bytes(), model.get_weights()[0].tobytes()
-    path.write_bytes(whole.replace(data, data[:8] + bytes(4) + data[12:]))
-    with pytest.raises(ValueError, match="damaged") as error:
-        nyala.saving.load_model(path) if name == "m.keras" else model.load_weights(path)
-    assert str(path) in str(error.value)
-    assert member in str(error.value)
+    if member.endswith(".json"):
+        with zipfile.ZipFile(path) as archive:
+            data = archive.read(member)
+    start, load = whole.find(data), nyala.saving.load_model if name == "m.keras" else model.load_weights
+    for place in range(0, len(data), len(data) // 4):
+        at = start + place
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ValueError, match="damaged") as error:
+            load(tmp_path / "m.weights.json" if sharded else path)
+        assert str(path) in str(error.value)
+        assert member in str(error.value)
 
 
 def test_the_reference_reads_files_with_checksums(tmp_path):

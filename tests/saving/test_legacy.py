@@ -189,6 +189,7 @@ def stack(shape, layers):
         ("dense", "dict"),
         ("dense", "with Input"),
         ("dense", "Model"),
+        ("lstm", "Functional"),
         ("images", "Model"),
     ],
 )
@@ -205,13 +206,13 @@ def test_stacks_of_old(case, form, tmp_path):
         "class_name": "InputLayer",
         "config": {"batch_input_shape": [None, *shape], "dtype": "float32", "name": "in"},
     }
-    if form == "Model":
+    if form in ("Model", "Functional"):  # the second from 2.4 on
         chain = [first, *entries]
         for place, entry in enumerate(chain):
             entry["name"] = entry["config"]["name"]
             entry["inbound_nodes"] = [[[chain[place - 1]["name"], 0, 0, {}]]] if place else []
         ends = {"input_layers": [["in", 0, 0]], "output_layers": [[chain[-1]["name"], 0, 0]]}
-        config = {"class_name": "Model", "config": {"name": "m", "layers": chain, **ends}}
+        config = {"class_name": form, "config": {"name": "m", "layers": chain, **ends}}
     elif form == "with Input":
         config = {"class_name": "Sequential", "config": {"name": "m", "layers": [first, *entries]}}
     else:

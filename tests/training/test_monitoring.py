@@ -87,6 +87,29 @@ def test_scalars_by_batch(tmp_path: Path) -> None:
     assert ("train", "keras") not in found
 
 
+def test_scalars_every_few_batches_are_those_between_epochs_too(tmp_path: Path) -> None:
+    """Batches are counted from one epoch to the next; several steps at a time are written where they pass a multiple."""
+    for together, expected in ((1, [3, 6]), (4, [4, 8])):
+        model = pictures(nyala)
+        model.compile("sgd", "mse", steps_per_execution=together)
+        folder = tmp_path / str(together)
+        board = nyala.callbacks.TensorBoard(folder, update_freq=3, write_graph=False)
+        model.fit(X, Y, batch_size=2, epochs=2, verbose=0, callbacks=[board])
+        assert [step for step, _ in events(folder)["train", "batch_loss"]] == expected
+    assert board.summary is tf.summary
+
+
+def test_an_error_ends_a_profile(tmp_path: Path) -> None:
+    """So that the next one can start."""
+    model = pictures(nyala)
+    for attempt in ("first", "second"):
+        board = nyala.callbacks.TensorBoard(tmp_path / attempt, write_graph=False, profile_batch=(2, 4))
+        fail = nyala.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 // (2 - batch))
+        with pytest.raises(ZeroDivisionError):
+            model.fit(X, Y, batch_size=2, verbose=0, callbacks=[board, fail])
+        assert list((tmp_path / attempt).rglob("*.xplane.pb"))
+
+
 def test_histograms_images_and_profiles(tmp_path: Path) -> None:
     model, _, found = written(tmp_path, histogram_freq=1, write_images=True, write_graph=False, profile_batch=(2, 3))
     for weight in model.weights:
