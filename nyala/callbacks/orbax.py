@@ -115,9 +115,8 @@ class OrbaxCheckpoint(SavingCallback):
         if self.save_weights_only:
             state = {kind: state[kind] for kind in ("trainable_variables", "non_trainable_variables")}
         state = {kind: values for kind, values in state.items() if values}
-        found: dict[str, Any] = {
-            "pytree": tree.map_structure(np.array, state)
-        }  # copies: training changes the variables
+        # Copies: training changes the variables.
+        found: dict[str, Any] = {"pytree": tree.map_structure(np.array, state)}
         if not self.save_weights_only:
             found["model_config"] = {"config": self.model.to_json()}
         return found

@@ -485,9 +485,8 @@ class GroupedQueryAttention(_Heads):
         return traced_spec(self, args, kwargs)
 
 
-GroupQueryAttention = (
-    GroupedQueryAttention  # the public name, which files say; places in files are called after the other
-)
+# The public name, which files say; places in files are called after the other.
+GroupQueryAttention = GroupedQueryAttention
 
 config.layers.add(Attention)
 config.layers.add(AdditiveAttention)

@@ -224,7 +224,7 @@ class CompileMetrics:
             if given is None:
                 continue
             for place, wanted in enumerate(per_output(given, y_pred, names, "metrics")):
-                for item in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
+                for item in tree.flatten(wanted):
                     if item is None or targets[place] is None:
                         continue
                     metric = _resolve_metric(item, targets[place], predictions[place])

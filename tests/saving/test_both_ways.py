@@ -13,6 +13,9 @@ import nyala
 from tests.oracle import assert_close, keras, to_numpy
 from tests.saving.kinds import KINDS, shared_across, trained
 
+# Each layer is saved and loaded both ways in tests/layers/test_every_layer.py; these take long for what they add.
+SLOW = ("lstm", "gru", "simple_rnn", "words")
+SAVED = [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in KINDS]
 WAYS = {"here": (nyala, nyala), "to Keras": (nyala, keras), "from Keras": (keras, nyala)}
 
 
@@ -37,7 +40,7 @@ def weights_of(path, folder):
 
 
 @pytest.mark.parametrize("writer", [nyala, keras], ids=["ours", "theirs"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SAVED)
 def test_saved_and_loaded(kind, writer, tmp_path):
     """Bit-equal weights and optimizer state, equal outputs and evaluation, and three more steps that end alike."""
     build, x, y, _ = KINDS[kind]

@@ -311,3 +311,12 @@ def test_accumulated_gradients_train_as_the_large_batch_does(plan):
             assert int(model.optimizer.iterations) == 3
         close = [np.allclose(one, other, rtol=1e-4) for one, other in zip(*ends, strict=True)]
         assert all(close) is not normalize
+
+
+@pytest.mark.parametrize("metrics", [[["mae", "mse"]], [["mae"], ["mse"]], [[["mae"]]]], ids=str)
+def test_metrics_in_lists_of_lists(metrics):
+    """A list for each output is a list of one for a model with one output, and what is inside counts for it."""
+    model = nyala.Sequential([nyala.Input((2,)), nyala.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=metrics)
+    logs = model.train_on_batch(np.ones((4, 2), "float32"), np.ones((4, 1), "float32"), return_dict=True)
+    assert {"loss", "mae"} <= logs.keys()

@@ -45,7 +45,7 @@ def convolutional(k):
 
 
 def recurrent(k):
-    return k.Sequential([k.Input((4, 3)), k.layers.LSTM(4, return_sequences=True), k.layers.GRU(3), k.layers.Dense(1)])
+    return k.Sequential([k.Input((4, 3)), k.layers.GRU(3), k.layers.Dense(1)])
 
 
 LOGITS = {"from_logits": True}
@@ -175,7 +175,7 @@ SOURCES = {
 
 @pytest.mark.parametrize(
     ("source", "plan"),
-    [*((source, "graph") for source in SOURCES), ("dataset", "xla"), ("generator", "xla"), ("generator", "eager")],
+    [*((source, "graph") for source in SOURCES), ("dataset", "xla"), ("generator", "eager")],
 )
 def test_every_source_gives_the_same_training(source, plan):
     """The same batches from anywhere lead to the weights that arrays lead to."""

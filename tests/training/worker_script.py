@@ -14,9 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-PLACE, FOLDER, TASK = int(sys.argv[1]), Path(sys.argv[4]), sys.argv[5]
-ADDRESSES = [f"127.0.0.1:{port}" for port in sys.argv[2:4]]
-os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": PLACE}})
+PLACE, FOLDER, TASK = 0, Path(), ""
+if __name__ == "__main__":
+    PLACE, FOLDER, TASK = int(sys.argv[1]), Path(sys.argv[4]), sys.argv[5]
+    ADDRESSES = [f"127.0.0.1:{port}" for port in sys.argv[2:4]]
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": ADDRESSES}, "task": {"type": "worker", "index": PLACE}})
 
 import numpy as np  # noqa: E402
 
