@@ -131,23 +131,23 @@ def lstm_scan(projected: Any, kernel: Any, h: Any, c: Any, mask: Any = None) -> 
 
     def step(moment: list[Any], states: Any) -> Any:
         h, c = states
-        z = moment[0] + tf.matmul(h, kernel)  # (N, 4U)
-        i, f, _, o = tf.split(tf.sigmoid(z), 4, axis=1)
-        new_c = f * c + i * tf.tanh(tf.split(z, 4, axis=1)[2])
+        i, f, g, o = tf.split(moment[0] + tf.matmul(h, kernel), 4, axis=1)
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+        new_c = f * c + i * g
         new = [o * tf.tanh(new_c), new_c]
         if mask is not None:
             new = _choose(moment[1], new, states)
-        return new, [*new, z]
+        return new, [*new, tf.concat([i, f, g, o], 1)]
 
     @tf.custom_gradient
     def run(projected: Any, kernel: Any, h: Any, c: Any) -> Any:
         series = [projected] if mask is None else [projected, mask]
         like = [h, c, tf.zeros_like(projected[:1])[0]]
-        last, (every_h, every_c, z) = loop(step, series, [h, c], like)
+        last, (every_h, every_c, gates) = loop(step, series, [h, c], like)
 
         def gradient(d_every_h: Any, d_h: Any, d_c: Any) -> Any:
             before_h, before_c = _before(h, every_h), _before(c, every_c)
-            factors = _lstm_factors(z, before_c)
+            factors = _lstm_factors(gates, every_c, before_c)
             d_z, (d_h, d_c) = _lstm_backward(factors, kernel, d_every_h, d_h, d_c, mask)
             return d_z, _weight_gradient(before_h, d_z), d_h, d_c
 
@@ -179,13 +179,12 @@ def lstm_block(inputs: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: A
     return block.h, block.h[-1], block.cs[-1]
 
 
-def _lstm_factors(z: Any, before_c: Any) -> tuple[Any, Any, Any]:
+def _lstm_factors(gates: Any, every_c: Any, before_c: Any) -> tuple[Any, Any, Any]:
     """What the gradients of gates (T, N, 4U), of c through h, and of the c before, are multiples of."""
-    i, f, _, o = tf.split(tf.sigmoid(z), 4, axis=2)
-    g = tf.tanh(tf.split(z, 4, axis=2)[2])
-    tanh_c = tf.tanh(f * before_c + i * g)
-    gates = [g * i * (1 - i), before_c * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
-    return tf.concat(gates, 2), o * (1 - tanh_c * tanh_c), f
+    i, f, g, o = tf.split(gates, 4, axis=2)
+    tanh_c = tf.tanh(every_c)
+    factors = [g * i * (1 - i), before_c * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
+    return tf.concat(factors, 2), o * (1 - tanh_c * tanh_c), f
 
 
 def _lstm_backward(factors: Any, kernel: Any, d_every_h: Any, d_h: Any, d_c: Any, mask: Any) -> Any:
@@ -194,13 +193,14 @@ def _lstm_backward(factors: Any, kernel: Any, d_every_h: Any, d_h: Any, d_c: Any
     if mask is not None:
         m = tf.cast(mask, gates.dtype)[:, :, None]
         series = [gates * m, through_h * m, to_before * m + (1 - m), d_every_h, 1 - m]
+    transposed = tf.transpose(kernel)  # once, not in each step
 
     def step(moment: list[Any], states: Any) -> Any:
         gates, through_h, to_before, d_output = moment[:4]
         d_h = states[0] + d_output
         d_c = states[1] + d_h * through_h
         d_z = tf.concat([d_c, d_c, d_c, d_h], 1) * gates
-        before = tf.matmul(d_z, kernel, transpose_b=True)
+        before = tf.matmul(d_z, transposed)
         if mask is not None:
             before += moment[4] * d_h
         return [before, d_c * to_before], [d_z]
@@ -217,24 +217,26 @@ def gru_scan(projected: Any, kernel: Any, bias: Any, h: Any, mask: Any = None) -
 
     def step(moment: list[Any], states: Any) -> Any:
         h = states[0]
-        recurrent = tf.matmul(h, kernel) + bias  # (N, 3U)
-        z, _, g = _gru_gates(moment[0], recurrent, 1)
+        x_z, x_r, x_g = tf.split(moment[0], 3, axis=1)
+        h_z, h_r, h_g = tf.split(tf.matmul(h, kernel) + bias, 3, axis=1)
+        z, r = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
+        g = tf.tanh(x_g + r * h_g)
         new = [g + z * (h - g)]
         if mask is not None:
             new = _choose(moment[1], new, states)
-        return new, [*new, recurrent]
+        return new, [*new, tf.concat([z, r, g, h_g], 1)]
 
     @tf.custom_gradient
     def run(projected: Any, kernel: Any, bias: Any, h: Any) -> Any:
         series = [projected] if mask is None else [projected, mask]
-        (last,), (every_h, recurrent) = loop(step, series, [h], [h, tf.zeros_like(projected[:1])[0]])
+        (last,), (every_h, gates) = loop(step, series, [h], [h, tf.concat([h, h, h, h], 1)])
 
         def gradient(d_every_h: Any, d_h: Any) -> Any:
             before = _before(h, every_h)
-            z, r, g = _gru_gates(projected, recurrent, 2)
+            z, r, g, h_g = tf.split(gates, 4, axis=2)
             to_g = (1 - z) * (1 - g * g)
             to_z = (before - g) * z * (1 - z)
-            to_r = to_g * tf.split(recurrent, 3, axis=2)[2] * r * (1 - r)
+            to_r = to_g * h_g * r * (1 - r)
             d_total, d_before = _gru_backward(tf.concat([to_z, to_r, to_g * r], 2), z, kernel, d_every_h, d_h, mask)
             d_z, d_r, d_g = to_z * d_total, to_r * d_total, to_g * d_total
             d_recurrent = tf.concat([d_z, d_r, d_g * r], 2)
@@ -246,25 +248,19 @@ def gru_scan(projected: Any, kernel: Any, bias: Any, h: Any, mask: Any = None) -
     return run(projected, kernel, bias, h)
 
 
-def _gru_gates(projected: Any, recurrent: Any, axis: int) -> tuple[Any, Any, Any]:
-    x_z, x_r, x_g = tf.split(projected, 3, axis=axis)
-    h_z, h_r, h_g = tf.split(recurrent, 3, axis=axis)
-    r = tf.sigmoid(x_r + h_r)
-    return tf.sigmoid(x_z + h_z), r, tf.tanh(x_g + r * h_g)
-
-
 def _gru_backward(gates: Any, z: Any, kernel: Any, d_every_h: Any, d_h: Any, mask: Any) -> tuple[Any, Any]:
     """The gradient that reaches each step's own computation (T, N, U), and that of the first h."""
     series = [gates, z, d_every_h]
     if mask is not None:
         m = tf.cast(mask, z.dtype)[:, :, None]
         series = [gates * m, z * m + (1 - m), d_every_h]
+    transposed = tf.transpose(kernel)
 
     def step(moment: list[Any], states: Any) -> Any:
         gates, z, d_output = moment
         d_h = states[0] + d_output
         d_recurrent = tf.concat([d_h, d_h, d_h], 1) * gates
-        return [tf.matmul(d_recurrent, kernel, transpose_b=True) + d_h * z], [d_h]
+        return [tf.matmul(d_recurrent, transposed) + d_h * z], [d_h]
 
     (d_before,), (d_total,) = loop(step, series, [d_h], [d_h], reverse=True)
     return d_total if mask is None else d_total * m, d_before
