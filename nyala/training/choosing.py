@@ -27,6 +27,7 @@ FREE = frozenset(("Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"))
 # transposed matrix a third.
 SECONDS_SAVED, SECONDS_SAVED_A_VALUE, SECONDS_SAVED_A_PRODUCT = 2e-6, 2e-10, 8e-12
 SECONDS_TO_COMPILE, SECONDS_TO_BEGIN = 3.5e-3, 0.3  # an operation, and at all
+VALUES_AT_ONCE = 2**21  # of batches that run as one: few enough to stay in reach of the processor's cache
 USUAL_ROWS = 32  # of a batch, where nobody knows before it comes
 TURNS = 100  # of a loop in a step, which is one over time; how many there are is not known before it runs
 
@@ -57,11 +58,15 @@ class Operations:
 
 @dataclass(frozen=True)
 class Execution:
-    """By which plan a step runs, and why; `enough` steps would change that, where more of them can."""
+    """By which plan a step runs, and why; `enough` steps would change that, where more of them can.
+
+    Batches are computed as one up to so many rows `together`.
+    """
 
     mode: str
     reason: str
     enough: float = float("inf")
+    together: int = 0
 
     def __str__(self) -> str:
         return f"{self.mode}: {self.reason}"
@@ -87,9 +92,16 @@ def choose(operations: Operations, jit_compile: Any, on_gpu: bool, steps: int | 
     return Execution("xla", f"{steps} steps are worth {cost:.1f} s of compiling, which pay from {enough:.0f} steps on")
 
 
-def operations_of(function: Any, rows: int | None = None) -> Operations:
+def choose_together(values: int, rows: int) -> Execution | None:
+    """The plan for batches of so many values and rows that can be computed as one; None where one alone is large."""
+    together = VALUES_AT_ONCE * rows // max(values, 1)
+    if together < 2 * rows:
+        return None
+    return Execution("graph", f"no row depends on another: up to {together} run as one batch", together=together)
+
+
+def operations_of(function: Any, rows: int = USUAL_ROWS) -> Operations:
     """The operations in a traced function and in the functions it calls, for batches of so many rows."""
-    rows = USUAL_ROWS if rows is None else rows
     definition = function.graph.as_graph_def(add_shapes=True)
     library = {inner.signature.name: inner.node_def for inner in definition.library.function}
     kinds = {node.op for nodes in (definition.node, *library.values()) for node in nodes}

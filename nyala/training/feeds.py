@@ -7,6 +7,7 @@ memory or in a file, while batches are gathered from them. *Dataset*: a `tf.data
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -131,8 +132,12 @@ class ResidentFeed(Feed):
         self._hold(data)
 
     def _hold(self, data: Any) -> None:
-        self.arrays = tree.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), data)
-        self.specs = batch_specs(self.arrays)
+        self.specs = batch_specs(tree.map_structure(_batch_type, data))
+
+    @functools.cached_property
+    def arrays(self) -> Any:
+        """The data on the device; it goes there when a plan first asks for it."""
+        return as_tensors(self.host)
 
     def start_epoch(self) -> None:
         super().start_epoch()

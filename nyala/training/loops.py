@@ -37,12 +37,15 @@ class Between:
 
 
 class Pace:
-    """How many steps the next chunk takes: as many as fill a fraction of a second, or as many as somebody asked for."""
+    """How many steps the next chunk takes: as many as fill a fraction of a second, or as many as somebody asked for.
 
-    def __init__(self, steps_per_execution: int, intervals: tuple[int, ...]) -> None:
+    Where the steps of a chunk are computed as one, they are always `as_one`, since their number shows in the last bits.
+    """
+
+    def __init__(self, steps_per_execution: int, intervals: tuple[int, ...], as_one: int = 0) -> None:
         self.fixed = steps_per_execution if steps_per_execution > 1 else None
-        self.intervals = intervals
-        self.length = 1
+        self.intervals, self.as_one = intervals, as_one
+        self.length = as_one or 1
 
     def next(self, done: int, steps: int | None, to_go: int | None = None) -> int:
         """The length of the chunk that starts behind `done` steps, where somebody must hear after `to_go` more."""
@@ -54,6 +57,8 @@ class Pace:
 
     def learn(self, ran: int, seconds: float) -> None:
         """Take note of how long a chunk took."""
+        if self.as_one:
+            return
         goal = SECONDS_A_CHUNK * ran / max(seconds, 1e-6)
         self.length = int(min(max(goal, 1), self.length * 8))
 
@@ -73,7 +78,8 @@ def run_epoch(
     """
     begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
     between = between or Between()
-    pace = Pace(plan.settings.steps_per_execution, between.intervals)
+    as_one = plan.as_one(feed, feed.batches or 0) if isinstance(feed, ResidentFeed) else 0
+    pace = Pace(plan.settings.steps_per_execution, between.intervals, as_one)
     collected: list[Any] = []
     logs: dict[str, Any] = {}
     done = between.done

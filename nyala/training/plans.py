@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from nyala.core import tree
 from nyala.core.engine import tf
-from nyala.training.choosing import Execution, choose, operations_of
+from nyala.training.choosing import USUAL_ROWS, Execution, choose, choose_together, operations_of
 from nyala.training.feeds import (
     DatasetFeed,
     DistributedFeed,
@@ -26,6 +27,7 @@ from nyala.training.feeds import (
     as_tensors,
     batch_specs,
 )
+from nyala.training.rowwise import keeps_rows_apart
 from nyala.training.streams import Chunk
 
 # Held while a model is built and its steps are traced: several threads may ask one model for predictions.
@@ -101,6 +103,10 @@ class Plan:
     def _run_resident(self, feed: ResidentFeed, first: int, steps: int, total: int | None) -> tuple[int, Any]:
         size, specs = feed.batch_size, feed.specs
         self._settle(specs, total, size)
+        if count := self.as_one(feed, steps):
+            rows = slice(first * size, (first + count) * size)
+            parts = zip(_present(feed.host), _present(specs), strict=True)
+            return count, self.one(_rebuilt(specs, [tf.convert_to_tensor(a[rows], spec.dtype) for a, spec in parts]))
         if isinstance(feed, LargeFeed):
             return self._run_chunk(feed.chunk(first, steps), usual=first < feed.full_batches)
         if self._mode() == "eager":
@@ -192,6 +198,16 @@ class Plan:
     def _mode(self) -> str:
         return self.execution.mode if self.execution else "eager"
 
+    def as_one(self, feed: ResidentFeed, steps: int) -> int:
+        """How many of so many batches are computed as one; 0 where each is computed by itself."""
+        together = self.execution.together if self.execution else 0
+        if not together or not self._keeps_rows_apart(feed.specs):
+            return 0
+        return max(1, min(steps, together // feed.batch_size))
+
+    def _keeps_rows_apart(self, specs: Any) -> bool:
+        return self._get(("rows apart", _key(specs)), lambda: keeps_rows_apart(self._traced(specs)))
+
     def _settle(self, specs: Any, steps: int | None, rows: int | None) -> None:
         """Build the model for such batches, trace the step once and choose how it runs."""
         if self.execution is None:
@@ -209,9 +225,14 @@ class Plan:
             self.execution = Execution("graph", f"each batch is shared by replicas of tf.distribute: {self.replicas}")
             return
         traced = self._traced(specs)
-        on_gpu = bool(tf.config.list_logical_devices("GPU"))
-        steps = max(steps or 0, self.expected) or None
-        self.execution = choose(operations_of(traced, rows), self.settings.jit_compile, on_gpu, steps)
+        rows = rows or USUAL_ROWS
+        operations = operations_of(traced, rows)
+        if self.keeps_outputs and self.settings.jit_compile is not True and self._keeps_rows_apart(specs):
+            self.execution = choose_together(operations.values + _values_of(specs, rows), rows)
+        if self.execution is None:
+            on_gpu = bool(tf.config.list_logical_devices("GPU"))
+            steps = max(steps or 0, self.expected) or None
+            self.execution = choose(operations, self.settings.jit_compile, on_gpu, steps)
 
     def _traced(self, specs: Any) -> Any:
         return self._get(("step", _key(specs)), lambda: self._step_function(specs))
@@ -351,6 +372,11 @@ def _rows_of(batch: Any) -> int | None:
     """The rows of the first tensor or array in a batch."""
     shape: Any = getattr(_present(batch)[0], "shape", ())
     return shape[0] if len(shape) else None
+
+
+def _values_of(specs: Any, rows: int) -> int:
+    """How many values a batch of such types and so many rows has."""
+    return rows * sum(math.prod(size or 1 for size in spec.shape[1:]) for spec in _present(specs))
 
 
 def _present(structure: Any) -> list[Any]:

@@ -563,6 +563,7 @@ class Trainer:
             feed = make_feed(x, batch_size=batch_size)
             plan = self._plan("predict")
             count = steps_in_epoch(feed, steps)
+            plan.ready(feed, count)
             callback_list = self._callback_list(callbacks, verbose, epochs=1, steps=count)
             callback_list.on_predict_begin()
             feed.start_epoch()
