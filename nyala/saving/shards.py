@@ -6,6 +6,7 @@ Each shard ends in its own checksums; the index has a checksum of each shard's, 
 from __future__ import annotations
 
 import json
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -25,13 +26,13 @@ _NAME = re.compile(r"[^/\\\0:]+\.weights\.h5")
 
 
 def write_shards(model: Any, path: Path, limit: int) -> None:
-    """Write all shards beside their places first; the reference reads them by number, so their names are fixed.
+    """Write all shards beside their places, then an index that says where they lie; with that the new weights are saved.
 
-    An index of before goes when they move and the new one comes last: what is interrupted in between cannot be loaded
-    as a mixture of two models.
+    Then they move to their places, whose names the reference fixes, and the index becomes the usual one.
     """
     stem = path.name.removesuffix(SUFFIX).removesuffix(".weights.h5")
     index = path.with_name(stem + SUFFIX)
+    _finish(index)
     before = _shards_of(index)
     places: dict[str, list[str]] = {}
     written: dict[str, str] = {}  # the name of a shard → where it lies until all are there
@@ -45,21 +46,37 @@ def write_shards(model: Any, path: Path, limit: int) -> None:
                 total += sum(array.nbytes for array in arrays.values())
                 if arrays:
                     places.setdefault(f"/{place}", []).append(name)
-        index.unlink(missing_ok=True)
-        for name in list(written):
-            archive.move_to_place(written.pop(name), path.with_name(name))
+        data: dict[str, Any] = {"metadata": {"total_size": float(total), _OF_SHARDS: crcs}, "weight_map": places}
+        data["metadata"][_OF_INDEX] = _crc_of_index(data)
+        _write_index(index, {_UNFINISHED: data, _LYING: {name: Path(file).name for name, file in written.items()}})
     except BaseException:
         for file in written.values():
             Path(file).unlink(missing_ok=True)
         raise
-    data: dict[str, Any] = {"metadata": {"total_size": float(total), _OF_SHARDS: crcs}, "weight_map": places}
-    data["metadata"][_OF_INDEX] = _crc_of_index(data)
-    with archive.atomic_write(index) as file:
-        file.write(json.dumps(data, indent=4).encode())
+    _finish(index)
     now = {name for names in places.values() for name in names}
     for name in before:
         if name not in now:
             path.with_name(name).unlink(missing_ok=True)
+
+
+def _finish(index: Path) -> None:
+    """Move what a save has written to its places, also where an earlier process was killed before it could."""
+    try:
+        data, lying = _read_json(index)
+    except (OSError, ValueError):
+        return  # there is none, or nothing that a save left
+    if lying:
+        for name, file in lying.items():
+            if index.with_name(file).exists():
+                os.replace(index.with_name(file), index.with_name(name))
+        archive.sync_folder(index.parent)
+        _write_index(index, data)
+
+
+def _write_index(index: Path, data: dict[str, Any]) -> None:
+    with archive.atomic_write(index) as file:
+        file.write(json.dumps(data, indent=4).encode())
 
 
 Part = tuple[str, str, dict[str, Any]]  # a place, the name of its object, some of its arrays
@@ -99,6 +116,7 @@ def _write_shard(path: Path, shard: list[Part]) -> tuple[str, str]:
 
 
 _OF_SHARDS, _OF_INDEX = "crc32 of shards", "crc32"  # in the index's metadata
+_UNFINISHED, _LYING = "unfinished", "lying"  # the index that is to be, and where shards lie until then
 
 
 def _crc_of_shard(file: IO[bytes]) -> str:
@@ -152,10 +170,26 @@ class Shards:
             yield from reader.entries()
 
 
-def _read_index(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
-    """In which files each place has arrays, and the checksum of each file where the index has them."""
+def _read_json(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """What an index says, and which shards lie beside their places still."""
     with archive.open_file(path) as file:
         data = archive.read_json(file.read(archive.MAX_JSON + 1)[: archive.MAX_JSON], str(path))
+    if _UNFINISHED not in data:
+        return data, {}
+    data, lying = data[_UNFINISHED], data.get(_LYING)
+    if not isinstance(data, dict) or not isinstance(lying, dict):
+        raise ValueError(f"{path} is damaged: what it says of an unfinished save is no index.")
+    stem = re.escape(path.name.removesuffix(SUFFIX))
+    for name, file in lying.items():
+        beside = rf"\.{re.escape(name[:200])}\.[0-9a-f]{{16}}\.tmp"
+        if not (re.fullmatch(rf"{stem}_\d{{5,}}\.weights\.h5", name) and re.fullmatch(beside, str(file))):
+            raise ValueError(f"{path} names {str(file)[:100]!r} for {name[:100]!r}; only its own shards are moved.")
+    return data, lying
+
+
+def _read_index(path: Path) -> tuple[dict[str, list[str]], dict[str, Any], dict[str, str]]:
+    """In which files each place has arrays, the checksum of each file where the index has them, and which lie elsewhere."""
+    data, lying = _read_json(path)
     found, about = data.get("weight_map"), data.get("metadata")
     if not isinstance(found, dict):
         raise ValueError(f"{path} has no `weight_map`, which says in which file each weight is.")
@@ -170,20 +204,21 @@ def _read_index(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
             raise ValueError(f"{path} names {str(names)[:100]!r} for {place[:100]!r}; only files beside it are opened.")
         places[place] = names
     crcs = about.get(_OF_SHARDS)
-    return places, crcs if isinstance(crcs, dict) else {}
+    return places, crcs if isinstance(crcs, dict) else {}, lying
 
 
 @contextmanager
 def open_shards(path: Path) -> Iterator[Shards]:
     """The weights that a `.weights.json` lists, open for reading."""
-    places, crcs = _read_index(path)
+    places, crcs, lying = _read_index(path)
     names = sorted({name for listed in places.values() for name in listed})
     if len(names) > MAX_SHARDS:
         raise ValueError(f"{path} names {len(names):,} files; at most {MAX_SHARDS:,} are opened.")
     with ExitStack() as stack:
         readers = {}
         for name in names:
-            shard = path.with_name(name)
+            shard = path.with_name(lying.get(name, name))
+            shard = shard if shard.exists() else path.with_name(name)  # it came that far
             if shard.is_symlink():
                 raise ValueError(f"{shard} is a link to another place, which is not followed.")
             file = stack.enter_context(archive.open_file(shard))

@@ -116,18 +116,18 @@ def kill_at_every_write(name: str, folder: Path, stride: int = 1) -> int:
         if {each: found.get(each) for each in whole} == whole:
             seen.add("old")
         else:
-            try:
+            found_values = {value for w in load(path) for value in w.flat}
+            assert found_values in ({1.0}, {2.0})
+            seen.add("old" if found_values == {1.0} else "new")
+            if seen == {"old", "new"} and step % 7 == 0:  # what was left does not keep the next save from its place
+                save(new, path)
                 assert {value for w in load(path) for value in w.flat} == {2.0}
-                seen.add("new")
-            except (ValueError, FileNotFoundError):
-                seen.add("refused")
         for each in found.keys() - whole:  # as it was before the next
-            (folder / each).unlink()
+            (folder / each).unlink(missing_ok=True)
         for each, content in whole.items():
             if found.get(each) != content:
                 (folder / each).write_bytes(content)
     assert {value for w in load(path) for value in w.flat} == {2.0}
-    assert "refused" not in seen or name.endswith(".json")  # of several files one may be there without the others
     assert "old" in seen
     assert "new" in seen or stride > 1
     return step
@@ -136,7 +136,7 @@ def kill_at_every_write(name: str, folder: Path, stride: int = 1) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_at_every_write(name, tmp_path):
-    """The old file or the new one, whole; of weights in several files these, or an error, but never a mixture."""
+    """The old file or the new one, whole; of weights in several files the same, wherever they lie by then."""
     assert kill_at_every_write(name, tmp_path) > 4
 
 

@@ -79,6 +79,10 @@ def test_fewer_shards_take_the_place_of_more(tmp_path):
         lambda m: m["weight_map"].update({"/vars": ["link.weights.h5"]}),
         lambda m: m["weight_map"].update({f"/{place}": [f"{place}.weights.h5"] for place in range(11_000)}),
         lambda m: m["weight_map"].pop("/layers/dense/vars"),
+        lambda m: m.update(unfinished=3),
+        lambda m: m.update(unfinished=dict(m), lying={"b_00000.weights.h5": f".b_00000.weights.h5.{'0' * 16}.tmp"}),
+        lambda m: m.update(unfinished=dict(m), lying={"a_00000.weights.h5": "../a_00000.weights.h5"}),
+        lambda m: m.update(unfinished={**m, "weight_map": {"/vars": ["gone.weights.h5"]}}, lying={}),
     ],
 )  # fmt: skip
 def test_hostile_shards(change, tmp_path):
@@ -91,6 +95,11 @@ def test_hostile_shards(change, tmp_path):
     path.write_text(json.dumps(index))
     with pytest.raises((ValueError, FileNotFoundError), match=r"weights\.(json|h5)"):
         model.load_weights(path)
+    other = tmp_path / f".b_00000.weights.h5.{'0' * 16}.tmp"
+    other.write_bytes(b"of somebody else")
+    model.save_weights(path, max_shard_size=1.0)
+    model.load_weights(path)
+    assert other.exists()
 
 
 def test_shards_of_another_save(tmp_path):
