@@ -15,6 +15,7 @@ from nyala import losses, metrics
 from nyala.core.engine import tf
 from nyala.core.graph import Function
 from nyala.core.tensor import KerasTensor
+from nyala.metrics.confusion import places_among
 from tests.oracle import assert_close, keras
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -588,3 +589,25 @@ MISTAKES = [
 def test_mistakes_are_named(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("count", [5, 200, 1001])
+def test_scores_find_their_place_among_thresholds(count: int) -> None:
+    """On a threshold, beside it, beyond all of them and where there is no number; in steps of any length."""
+    inner = np.arange(1, count - 1) / (count - 1)
+    for thresholds in (
+        np.array([-1e-7, *inner, 1 + 1e-7]),
+        np.array([0.0, *inner, 1.0]),
+        np.array([0.0, *inner, 1.0]) ** 2,
+    ):
+        table = thresholds.astype("float32")
+        beside = [np.nextafter(table, np.float32(side)) for side in (-1, 2)]
+        scores = np.concatenate([table, *beside, generator(0).uniform(size=1000), [-1, 2, -np.inf, np.inf]]).astype(
+            "float32"
+        )
+        scores = scores[(scores == 0) | (np.abs(scores) > 1e-37)]  # what is smaller a processor may take for 0
+        expected = np.searchsorted(table, scores)
+        for compiled in (None, True):
+            found = tf.function(lambda x: places_among(x, thresholds), jit_compile=compiled)  # noqa: B023
+            assert_close(found(scores), expected)
+        assert int(places_among(tf.constant([np.nan]), thresholds)[0]) == 0

@@ -7,6 +7,7 @@ import importlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,8 @@ class MetricRow:
 
     metric: str
     tolerance: float = 5e-2  # of metrics of weights whose roundings have grown, as in `fit.py`
-    repeats: int = 7
+    repeats: int = 3
+    turns: int = 7
     unit: str = "second without"
     answer: str = "metric"
     contenders: tuple[str, ...] = ("nyala", "keras-tensorflow")
@@ -192,10 +194,14 @@ class MetricRow:
             self.epochs(model, job, 2)
             self.epochs(model, job)
         first_end = time.time()
-        pairs = [(self.epochs(without, job)[0], self.epochs(measured, job)) for _ in range(job.repeats)]
-        shares = [longer / shorter for shorter, (longer, _) in pairs]
-        answer = float(np.mean(pairs[-1][1][1]))  # F1Score has a value for each class
+        shares = [self.share(without, measured, job) for _ in range(job.repeats)]
+        answer = float(np.mean(self.epochs(measured, job)[1]))  # F1Score has a value for each class
         return Run(shares, first_end - start, first_end - job.started, answer, peak_mb())
+
+    def share(self, without: Any, measured: Any, job: Job) -> float:
+        """How long an epoch with the metric takes for one without: the medians of several in turn."""
+        pairs = [(self.epochs(without, job)[0], self.epochs(measured, job)[0]) for _ in range(self.turns)]
+        return median(longer for _, longer in pairs) / median(shorter for shorter, _ in pairs)
 
     def model(self, keras: Any, job: Job, metrics: list[Any]) -> Any:
         inner = MLP.model(keras)

@@ -91,11 +91,22 @@ def weight_above(scores: Any, weight: Any, thresholds: Sequence[float]) -> Any:
         return tf.reduce_sum(tf.where(above, weight, 0.0), axis=1)
     order = np.argsort(thresholds)
     bins, labels = len(thresholds) + 1, tf.shape(scores)[1]
-    below = tf.searchsorted(tf.constant(np.take(thresholds, order), scores.dtype), tf.reshape(scores, [-1]))
+    below = places_among(tf.reshape(scores, [-1]), np.take(thresholds, order))
     segments = tf.reshape(tf.reshape(below, tf.shape(scores)) + bins * tf.range(labels), [-1])
     histogram = tf.math.unsorted_segment_sum(tf.reshape(weight, [-1]), segments, bins * labels)
     above = tf.cumsum(tf.reshape(histogram, [labels, bins]), axis=1, exclusive=True, reverse=True)
     return tf.gather(tf.transpose(above), np.argsort(order))
+
+
+def places_among(scores: Any, thresholds: np.ndarray) -> Any:
+    """How many of the sorted `thresholds` lie below each score: of evenly spaced ones a guess, then one more or less."""
+    last, table = len(thresholds) - 1, tf.constant(thresholds, scores.dtype)
+    if np.abs(thresholds - np.linspace(0, 1, last + 1)).max() > 1e-3 / last:
+        return tf.searchsorted(table, scores)
+    guess = tf.clip_by_value(tf.math.ceil(scores * last), 1, last)
+    guess = tf.maximum(tf.cast(guess, "int32"), 1)  # what NaN becomes is nobody's promise
+    guess -= tf.cast(tf.logical_not(tf.gather(table, guess - 1) < scores), "int32")
+    return guess + tf.cast(tf.gather(table, guess) < scores, "int32")
 
 
 def checked_thresholds(thresholds: Any, default: float, metric: Metric) -> list[float]:
