@@ -16,7 +16,7 @@ from nyala.core.config import Configurable
 from nyala.core.engine import tf
 from nyala.core.remat import remat
 from nyala.core.settings import floatx, image_data_format
-from nyala.core.tensor import KerasTensor, is_symbolic, symbols_of
+from nyala.core.tensor import KerasTensor, is_symbolic, mask_of, symbols_of
 from nyala.core.tracking import auto_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -254,7 +254,7 @@ def _placeholder(x: Any) -> Any:
     if x.ragged:
         return tf.compat.v1.ragged.placeholder(x.dtype, x.ragged_rank, x.shape[x.ragged_rank + 1 :])
     symbol = tf.compat.v1.placeholder(x.dtype, x.shape)
-    mask = getattr(x, "_keras_mask", None)
+    mask = mask_of(x)
     if mask is not None:
         symbol._keras_mask = _placeholder(mask)
     return symbol

@@ -18,7 +18,7 @@ from nyala.core import config, graph, policy, remat, tensor, tree
 from nyala.core.config import signature_of
 from nyala.core.engine import ConversionError, tf
 from nyala.core.graph import Operation, any_symbolic
-from nyala.core.tensor import KerasTensor, Shape, is_shape, symbols_of
+from nyala.core.tensor import KerasTensor, Shape, is_shape, mask_of, symbols_of
 from nyala.core.tracebacks import shorten
 from nyala.core.tracking import Trackable, current_path, name_scope, owned, path_scope, walk
 from nyala.core.variable import StatelessScope, Variable, autocast_scope, stateless_scope
@@ -322,7 +322,7 @@ class Layer(Operation, Trackable):
                 )
             return
         flat = tree.flatten(outputs)
-        if all(getattr(x, "_keras_mask", None) is not None for x in flat):
+        if all(mask_of(x) is not None for x in flat):
             return
         computed = self.compute_mask(next(iter(arguments.values()), None), masks)
         if computed is None:
@@ -796,8 +796,8 @@ def _shapes_of(value: Any) -> Any:
 def _masks_of(value: Any) -> Any:
     """The masks attached to the tensors of a structure, laid out alike; None where there is none at all."""
     if not isinstance(value, (list, tuple, dict)):
-        return getattr(value, "_keras_mask", None)
-    masks = tree.map_structure(lambda x: getattr(x, "_keras_mask", None), value)
+        return mask_of(value)
+    masks = tree.map_structure(lambda x: mask_of(x), value)
     return masks if any(mask is not None for mask in tree.flatten(masks)) else None
 
 

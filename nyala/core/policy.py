@@ -6,7 +6,7 @@ from typing import Any
 
 from nyala.core import config, tensor
 from nyala.core.config import Configurable
-from nyala.core.tensor import DTypeLike, KerasTensor
+from nyala.core.tensor import DTypeLike, KerasTensor, mask_of
 
 
 class DTypePolicy(Configurable):
@@ -40,7 +40,7 @@ class DTypePolicy(Configurable):
             if autocast and tensor.is_float(x.dtype) and x.dtype != dtype:
                 cast = KerasTensor(x.shape, dtype, sparse=x.sparse, ragged=x.ragged, name=x.name)
                 cast._keras_history, cast.node = x._keras_history, x.node
-                mask = getattr(x, "_keras_mask", None)
+                mask = mask_of(x)
                 if mask is not None:
                     setattr(cast, "_keras_mask", mask)  # noqa: B010 - tensors of any kind may carry one
                 return cast
@@ -48,12 +48,12 @@ class DTypePolicy(Configurable):
         if not tensor.is_tensor_like(x):
             if not hasattr(x, "__array__"):
                 return x
-            mask = getattr(x, "_keras_mask", None)
+            mask = mask_of(x)
             x = tensor.as_tensor(x)
             if mask is not None:
                 x._keras_mask = mask
         if autocast and x.dtype.name != dtype and tensor.is_float(x.dtype.name):
-            mask = getattr(x, "_keras_mask", None)
+            mask = mask_of(x)
             x = tensor.as_tensor(x, dtype)
             if mask is not None:
                 x._keras_mask = mask

@@ -9,6 +9,7 @@ from typing import Any
 
 from nyala.core import tensor, tree
 from nyala.core.engine import tf
+from nyala.core.tensor import mask_of
 from nyala.core.variable import StatelessScope, stateless_scope
 
 MODES = ("full", "activations", "larger_than", "list_of_layers", None)
@@ -39,7 +40,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         def call(tensors: Sequence[Any]) -> tuple[Any, list[Any]]:
             values = list(leaves)
             for place, value in zip(places, tensors, strict=True):
-                mask = getattr(leaves[place], "_keras_mask", None)
+                mask = mask_of(leaves[place])
                 if mask is not None:
                     value._keras_mask = mask
                 values[place] = value

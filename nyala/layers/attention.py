@@ -8,6 +8,7 @@ from typing import Any
 from nyala.core import config
 from nyala.core.engine import tf
 from nyala.core.layer import Layer, call_signature
+from nyala.core.tensor import mask_of
 from nyala.layers.checks import fraction, one_of, positive_integer
 from nyala.layers.einsum_dense import EinsumDense
 from nyala.ops.attention import all_of, attention_weights, causal_mask, window_mask
@@ -339,7 +340,7 @@ class MultiHeadAttention(_Heads):
         self._check_flash()
         key = value if key is None else key
         # Of the queries' masks the one that came attached counts, not one given by name: so it is in the reference.
-        attached = getattr(query, "_keras_mask", None)
+        attached = mask_of(query)
         masks = [attention_mask, _column_mask(attached), _row_mask(value_mask), _row_mask(key_mask)]
         mask = self._mask(masks, query, value, use_causal_mask)
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)

@@ -8,7 +8,7 @@ from typing import Any
 from nyala.core import config, graph, tensor, tree
 from nyala.core.engine import tf
 from nyala.core.layer import Layer
-from nyala.core.tensor import KerasTensor
+from nyala.core.tensor import KerasTensor, mask_of
 
 
 class InputLayer(Layer):
@@ -139,7 +139,7 @@ def fit_input(x: Any, symbol: KerasTensor, model: str) -> Any:
                 "turn words into numbers first, with a lookup or a vectorization layer."
             )
         fits = tf.cast(fits, symbol.dtype)
-    mask = getattr(x, "_keras_mask", None)
+    mask = mask_of(x)
     if mask is not None and fits is not x:
         fits._keras_mask = mask
     return fits

@@ -11,7 +11,7 @@ from nyala.core import policy, replicas, tensor, tree
 from nyala.core.config import Configurable
 from nyala.core.engine import tf
 from nyala.core.graph import FunctionCall, any_symbolic
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.core.tracking import auto_name
 from nyala.losses.common import in_dtype, leaves_of_same_rank, same_rank, widen
 
@@ -56,9 +56,9 @@ class Loss(Configurable):
         """The reduced loss."""
         if any_symbolic((y_true, y_pred, sample_weight)):
             return FunctionCall(self, self.name)(y_true, y_pred, sample_weight)
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         values = self.call(convert(self._target, y_true), convert(self._prediction, y_pred))
-        return reduce_values(values, sample_weight, both(mask, getattr(values, "_keras_mask", None)), self)
+        return reduce_values(values, sample_weight, both(mask, mask_of(values)), self)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The values, one for each sample; a subclass says how."""

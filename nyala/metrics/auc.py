@@ -9,7 +9,7 @@ import numpy as np
 
 from nyala.core import config, tensor
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.losses.common import EPSILON
 from nyala.metrics.confusion import Counting, Counts, checked_thresholds, evenly_spaced, ratio
 from nyala.ops.rules import as_float
@@ -77,7 +77,7 @@ class AUC(Counting):
             self._build((scores.shape[-1],))
         if self.from_logits:
             scores = tf.sigmoid(scores)
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         if mask is not None:
             scores._keras_mask = mask
         super().update_state(y_true, scores, sample_weight)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nyala.core import config, tensor
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.core.variable import Variable
 from nyala.losses.common import align, widen
 from nyala.losses.loss import fit
@@ -44,7 +44,7 @@ def count(
 
     A ValueError where shapes do not match. With `multi_label`, each index of the last axis is counted apart.
     """
-    sample_weight = masked(sample_weight, getattr(y_pred, "_keras_mask", None), metric)
+    sample_weight = masked(sample_weight, mask_of(y_pred), metric)
     y_true, y_pred = align(y_true, as_float(y_pred), metric.name)
     scores = widen(y_pred)
     if top_k is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nyala.core import config, tensor
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.losses.common import align
 from nyala.losses.loss import fit
 from nyala.metrics.metric import Metric
@@ -60,7 +60,7 @@ class FBetaScore(Metric):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
-        weight = masked(sample_weight, getattr(y_pred, "_keras_mask", None), self)
+        weight = masked(sample_weight, mask_of(y_pred), self)
         y_true, y_pred = align(y_true, as_float(y_pred), self.name)
         if y_pred.shape.rank != 2:
             raise ValueError(f"`{self.name}` expected shapes (batch, classes), but got {tuple(y_pred.shape)} twice.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nyala.core import config, tensor
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.losses.common import EPSILON, same_rank
 from nyala.losses.loss import fit
 from nyala.metrics.metric import Metric
@@ -53,7 +53,7 @@ class IoU(Metric):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         y_true = self._classes(y_true, self.sparse_y_true)
         y_pred = self._classes(y_pred, self.sparse_y_pred)
         shapes = tuple(y_true.shape), tuple(y_pred.shape)
@@ -191,7 +191,7 @@ class BinaryIoU(IoU):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         y_pred = tensor.as_tensor(y_pred, self._score_dtype(y_pred))
         said = tf.cast(y_pred >= tf.cast(self.threshold, y_pred.dtype), "int64")
         if mask is not None:

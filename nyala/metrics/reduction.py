@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala.core import config, tensor
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.losses.common import leaves_of_same_rank, same_rank, widen_prediction
 from nyala.losses.loss import convert, fit
 from nyala.metrics.metric import Metric
@@ -23,7 +23,7 @@ def by_sample(values: Any, sample_weight: Any, reduce: Callable[..., Any], metri
     Weights given for the first axes only hold for all that follow. A mask on the values counts only beside weights,
     as in the reference. A ValueError where weights do not fit.
     """
-    mask, weight = getattr(values, "_keras_mask", None), None
+    mask, weight = mask_of(values), None
     values = tensor.as_tensor(values, metric.dtype)
     if sample_weight is not None:
         weight = tensor.as_tensor(masked(sample_weight, mask, metric), metric.dtype)
@@ -112,7 +112,7 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
-        mask = getattr(y_pred, "_keras_mask", None)
+        mask = mask_of(y_pred)
         y_true, y_pred = leaves_of_same_rank(convert(as_any_tensor, y_true), convert(widen_prediction, y_pred))
         values = self.fn(y_true, y_pred, **{name: getattr(self, name) for name in self.parameters})
         super().update_state(values, masked(sample_weight, mask, self))

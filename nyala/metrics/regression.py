@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nyala.core import config
 from nyala.core.engine import tf
-from nyala.core.tensor import DTypeLike, Tensor
+from nyala.core.tensor import DTypeLike, Tensor, mask_of
 from nyala.losses import functions
 from nyala.losses.common import align, widen_prediction
 from nyala.metrics.reduction import Mean, MeanMetricWrapper, masked
@@ -77,7 +77,7 @@ class RootMeanSquaredError(Mean):
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         """Add a batch of targets and predictions."""
-        weight = masked(sample_weight, getattr(y_pred, "_keras_mask", None), self)
+        weight = masked(sample_weight, mask_of(y_pred), self)
         y_true, y_pred = align(y_true, widen_prediction(as_float(y_pred)), "root_mean_squared_error")
         super().update_state(tf.math.squared_difference(y_true, y_pred), weight)
 

@@ -10,7 +10,7 @@ from nyala.core import config, graph, tensor, tree
 from nyala.core.config import revive, serialize
 from nyala.core.graph import FunctionCall, Operation
 from nyala.core.layer import Layer
-from nyala.core.tensor import KerasTensor
+from nyala.core.tensor import KerasTensor, mask_of
 from nyala.layers.input import InputLayer, fit_input, wrong_shape
 from nyala.models.making import made_from_config, required
 from nyala.models.model import Model
@@ -161,8 +161,8 @@ class Functional(Model):
         fits = fit_input(x, symbol, self.name)
         if not tensor.shape_equal(tensor.static_shape(fits)[1:], symbol.shape[1:]):
             raise wrong_shape(x, symbol, self.name)
-        mask = getattr(x, "_keras_mask", None) if mask is None else mask
-        if mask is not None and getattr(fits, "_keras_mask", None) is None:
+        mask = mask_of(x) if mask is None else mask
+        if mask is not None and mask_of(fits) is None:
             fits._keras_mask = mask
         return fits
 

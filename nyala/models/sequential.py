@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala.core import config, tree
 from nyala.core.layer import Layer
-from nyala.core.tensor import KerasTensor, is_shape
+from nyala.core.tensor import KerasTensor, is_shape, mask_of
 from nyala.layers.input import Input, InputLayer, fit_input
 from nyala.models.making import made_from_config, required
 from nyala.models.model import Model
@@ -108,7 +108,7 @@ class Sequential(Model):
         self._output = x
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if mask is not None and getattr(inputs, "_keras_mask", None) is None:
+        if mask is not None and mask_of(inputs) is None:
             inputs._keras_mask = mask
         x = inputs if self._output is None else fit_input(inputs, self._input, self.name)
         for layer in self._layers:

@@ -178,7 +178,9 @@ def conv(
         past = (call.shape[0] - 1) * call.dilations[0]
         x, padding = tf.pad(x, [(0, 0), (past, 0), (0, 0)]), "valid"
     window = (call.strides, padding.upper(), CHANNELS_LAST[call.rank], call.dilations)
-    if groups == 1 or gpus():
+    if call.rank == 2 and groups == 1 and max(call.dilations) == 1:  # eagerly in half the time of `tf.nn.convolution`
+        outputs = tf.raw_ops.Conv2D(input=x, filter=kernel, strides=[1, *call.strides, 1], padding=padding.upper())
+    elif groups == 1 or gpus():
         outputs = tf.nn.convolution(x, kernel, *window)
     else:  # TensorFlow's CPU kernels have no gradient for groups, and in 3D no groups at all
         parts = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1))

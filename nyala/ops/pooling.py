@@ -89,6 +89,8 @@ def _pool(x: Tensor, window: Sequence[int], strides: Sequence[int], padding: str
     """(N, …, C) → the maximum or mean of each window."""
     if kind == "MAX" and are_tiles(x, window, strides):
         return max_pool_tiles(x, window)
+    if kind == "MAX" and len(window) == 2:  # eagerly in half the time of `tf.nn.max_pool`
+        return tf.raw_ops.MaxPool(input=x, ksize=[1, *window, 1], strides=[1, *strides, 1], padding=padding)
     function = tf.nn.max_pool if kind == "MAX" else tf.nn.avg_pool
     if len(window) < 3 or x.dtype in (tf.float32, tf.bfloat16) or gpus():
         return function(x, window, strides, padding, CHANNELS_LAST[len(window)])

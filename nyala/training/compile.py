@@ -8,6 +8,7 @@ from typing import Any
 from nyala.core import config, replicas, tensor, tree
 from nyala.core.config import suggestion
 from nyala.core.engine import tf
+from nyala.core.tensor import mask_of
 from nyala.core.tracking import Trackable
 
 # Strings that mean another function for binary, one-hot and integer targets.
@@ -241,7 +242,7 @@ class CompileMetrics:
         predictions, targets = tree.flatten(y_pred), in_order(y_true, y_pred, self.keys, "y")
         weights = _spread(sample_weight, y_pred, self.keys, len(predictions))
         for _, metric, place, weighted in self.entries:
-            mask = getattr(predictions[place], "_keras_mask", None)
+            mask = mask_of(predictions[place])
             weight = weights[place] if weighted else None
             if mask is not None and not weighted:
                 weight = tf.cast(mask, metric.dtype)
