@@ -74,6 +74,14 @@ def write_npz(model: Any, path: Path) -> None:
                 )
             with npz.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+        npz.comment = _crc_of_names(npz)
+
+
+_OF_NAMES = b"crc32 of names "  # begins the archive's comment; each member has a checksum of its own, as zip has it
+
+
+def _crc_of_names(npz: zipfile.ZipFile) -> bytes:
+    return _OF_NAMES + f"{zlib.crc32(json.dumps(npz.namelist()).encode()):08x}".encode()
 
 
 @contextmanager
@@ -87,6 +95,8 @@ def open_npz(path: Path) -> Iterator[Flat]:
         infos = npz.infolist()
         if len(infos) > MAX_OBJECTS or len({info.filename for info in infos}) < len(infos):
             raise ValueError(f"{path} holds {len(infos):,} arrays, some under one name or too many.")
+        if npz.comment.startswith(_OF_NAMES) and npz.comment != _crc_of_names(npz):
+            raise ValueError(f"{path} is damaged: the checksum of the names of its arrays differs.")
         yield Flat({i.filename.removesuffix(".npy"): _npy_entry(npz, i, path) for i in infos}, str(path), True)
 
 
@@ -163,6 +173,7 @@ def write_safetensors(model: Any, path: Path) -> None:
         start, end = end, end + array.nbytes
         header[name] = {"dtype": _TYPE_OF[array.dtype.name], "shape": list(array.shape), "data_offsets": [start, end]}
         about[_CHECKSUM + name] = f"{zlib.crc32(_bytes(array)):08x}"
+    about[_OF_HEADER] = _crc_of_header(header)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with archive.atomic_write(path) as file:
@@ -172,6 +183,13 @@ def write_safetensors(model: Any, path: Path) -> None:
 
 
 _CHECKSUM = "crc32 "  # begins the key in the header's metadata that has the checksum of an array
+_OF_HEADER = _CHECKSUM + "of header"
+
+
+def _crc_of_header(header: Mapping[str, Any]) -> str:
+    """The checksum of what a header says, however it is laid out as text."""
+    about = {key: value for key, value in header["__metadata__"].items() if key != _OF_HEADER}
+    return f"{zlib.crc32(json.dumps({**header, '__metadata__': about}, sort_keys=True).encode()):08x}"
 
 
 def _bytes(array: np.ndarray) -> Any:
@@ -188,7 +206,11 @@ def open_safetensors(path: Path) -> Iterator[Flat]:
         if size < 8 or not 2 <= length <= min(size - 8, archive.MAX_JSON):
             raise ValueError(f"{path} is no `.safetensors` file, or it is cut short.")
         header = archive.read_json(file.read(length), f"{path}, header")
-        about = header.pop("__metadata__", None)
+        about = header.get("__metadata__")
+        about = about if isinstance(about, dict) else {}
+        if any(key.startswith(_CHECKSUM) for key in about) and about.get(_OF_HEADER) != _crc_of_header(header):
+            raise ValueError(f"{path} is damaged: the checksum of its header differs.")
+        header.pop("__metadata__", None)
         if len(header) > MAX_OBJECTS:
             raise ValueError(f"{path} lists {len(header):,} arrays; at most {MAX_OBJECTS:,} are looked at.")
         entries = {name: _tensor(file, 8 + length, name, data, path) for name, data in header.items()}
@@ -196,7 +218,6 @@ def open_safetensors(path: Path) -> Iterator[Flat]:
         ends = [0, *(end for _, end in spans)]
         if [start for start, _ in spans] != ends[:-1] or ends[-1] != size - 8 - length:
             raise ValueError(f"{path} is cut short, or its arrays overlap.")
-        about = about if isinstance(about, dict) else {}
         _compare_checksums(file, 8 + length, header, about, path)
         yield Flat(entries, str(path), all(_CHECKSUM + name in about for name in header))
 

@@ -67,7 +67,7 @@ class Fitting(Between):
             self.callbacks.on_epoch_end(epoch, logs)
             if self.stopped:
                 break
-            position.epoch, position.done = epoch + 1, 0
+            position.epoch, position.done, position.logs = epoch + 1, 0, {}
             self.callbacks.on_position(position)
         return logs
 
@@ -96,6 +96,11 @@ class Fitting(Between):
         return self.position.done
 
     @property
+    def logs(self) -> dict[str, Any]:  # type: ignore[override]
+        """The last logs of the epoch, also of an earlier process that was stopped behind its last step."""
+        return self.position.logs
+
+    @property
     def stopped(self) -> bool:  # type: ignore[override]
         """Whether a callback has asked for the end."""
         return self.model.stop_training
@@ -107,6 +112,7 @@ class Fitting(Between):
         self._check_watched(list(logs))
         self.watch.after(first, ran, logs)
         logs.update(self.validation.within_epoch(first + ran, self.callbacks))
+        self.position.logs = logs
 
     def settled(self, done: int) -> None:
         self.position.done = done

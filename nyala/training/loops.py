@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Between:
     """What happens between the chunks of a pass besides callbacks: nothing, unless `fit` says what."""
 
     done = 0  # steps that an earlier process ran of this pass
+    logs: Mapping[str, Any] = MappingProxyType({})  # of those steps
     stopped = False
     intervals: tuple[int, ...] = ()  # chunks end at multiples of these
 
@@ -81,7 +83,7 @@ def run_epoch(
     as_one = plan.as_one(feed, feed.batches or 0) if isinstance(feed, ResidentFeed) else 0
     pace = Pace(plan.settings.steps_per_execution, between.intervals, as_one)
     collected: list[Any] = []
-    logs: dict[str, Any] = {}
+    logs = dict(between.logs)
     done = between.done
     feed.expect(None if steps is None else steps - done)
     try:

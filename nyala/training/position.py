@@ -18,7 +18,7 @@ PLAIN = (bool, int, float, str, type(None), np.ndarray, np.generic)
 
 
 class Position:
-    """How far a `fit` has come: `done` batches of `epoch`.
+    """How far a `fit` has come: `done` batches of `epoch`, with these `logs`.
 
     `save` writes it with the variables of model, optimizer and metrics, the state of all random generators, the place in
     the data and the state of the callbacks; `load` puts all of that back.
@@ -27,6 +27,7 @@ class Position:
     def __init__(self, model: Any, feed: Any, callbacks: Any, epoch: int) -> None:
         self.model, self.feed, self.callbacks = model, feed, callbacks
         self.epoch, self.done = epoch, 0
+        self.logs: dict[str, Any] = {}
 
     def save(self, path: Path | None) -> None:
         """Write the position, whole or not at all; without a path only tell other workers what their file needs."""
@@ -36,6 +37,7 @@ class Position:
         facts = {
             "epoch": self.epoch,
             "done": self.done,
+            "logs": self.logs,
             "feed": self.feed.state(),
             "variables": copies(self._variables()),
             "schedules": [schedule.factor for schedule in _schedules(self.model.optimizer)],
@@ -57,7 +59,7 @@ class Position:
             self.model._prepare("train")(self.feed.peek())
         variables = self._variables()
         self._compare(path, facts, variables)
-        self.epoch, self.done = facts["epoch"], facts["done"]
+        self.epoch, self.done, self.logs = facts["epoch"], facts["done"], facts["logs"]
         if self.done:
             self.callbacks.on_epoch_begin(self.epoch)  # before its effects are overwritten with what came of them
         for variable, value in zip(variables, facts["variables"]):

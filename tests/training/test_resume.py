@@ -56,6 +56,37 @@ def test_backups_of_epochs(tmp_path: Path) -> None:
     assert run(4).epoch == [0, 1, 2, 3]
 
 
+def test_interrupted_behind_the_last_step_of_an_epoch(tmp_path: Path) -> None:
+    """In the validation, when nothing of the epoch is left to train: its logs are those of the steps before."""
+    x, y = np.arange(16, dtype="float32").reshape(8, 2) / 16, np.ones((8, 1), "float32")
+
+    class Interrupts(nyala.callbacks.Callback):
+        at = 0
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            self.at += 1
+            if self.at == stop:
+                raise Interrupted
+
+        def get_state(self) -> dict[str, Any]:
+            return {}
+
+    def run(folder: str) -> Any:
+        nyala.utils.set_random_seed(1)
+        model = nyala.Sequential([nyala.Input((2,)), nyala.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["mae"])
+        callbacks = [nyala.callbacks.BackupAndRestore(tmp_path / folder, save_freq=2), Interrupts()]
+        return model.fit(x, y, 2, epochs=3, verbose=0, validation_data=(x, y), callbacks=callbacks).history
+
+    stop = 0
+    expected = run("whole")
+    stop = 2
+    with pytest.raises(Interrupted):
+        run("pieces")
+    stop = 0
+    assert run("pieces") == expected
+
+
 def test_a_backup_of_another_training_is_refused(tmp_path: Path) -> None:
     x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
 
