@@ -16,6 +16,11 @@ _random = np.random.default_rng(0)
 NAN, INF = float("nan"), float("inf")
 
 
+def start_anew() -> None:
+    """Draw the first numbers again."""
+    _random.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 class Case(NamedTuple):
     """One call."""
 

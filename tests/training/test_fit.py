@@ -73,6 +73,7 @@ def pair(work: str, optimizer="adam", metrics=("accuracy",), **options):
 
 
 TWO_EPOCHS = {"batch_size": 16, "epochs": 2, "shuffle": False, "verbose": 0, "validation_split": 0.2}
+SLOW = pytest.mark.slow
 
 
 def trained(k, work, weights=None, **options):
@@ -86,7 +87,7 @@ def trained(k, work, weights=None, **options):
     return model, model.fit(x, y, **TWO_EPOCHS).history, start
 
 
-@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize("work", [pytest.param(w, marks=SLOW if w == "recurrent" else ()) for w in WORK])
 def test_two_epochs_end_where_the_oracle_ends(work):
     """History, weights, evaluation and predictions: same batches, same numbers, the remainder batch included."""
     _, x, y, _ = WORK[work]
@@ -135,7 +136,7 @@ def test_the_length_of_chunks_changes_nothing(plan):
             np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", [pytest.param(plan, marks=SLOW if plan == "xla" else ()) for plan in PLANS])
 def test_data_of_another_size_trains_and_evaluates_on_the_same_plan(plan):
     """What was compiled for 70 rows is not used for 40, nor for another batch size."""
     ours, theirs, x, y = pair("classifier", **PLANS[plan])

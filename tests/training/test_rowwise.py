@@ -94,9 +94,11 @@ def test_what_does_not(name):
 
 
 def test_layers_that_keep_rows_apart_do():
-    """Of all rows of the contract. Layers of which no row does are named, so that none loses its speed unseen."""
+    """Of the first row of each layer that does. Layers without one are named, so that none loses its speed unseen."""
     rows, wrong, apart = [row for row in ROWS if not row.call and row.dynamic], [], set()
     for row in rows:
+        if row.layer in apart:
+            continue
         layer, inputs = getattr(nyala.layers, row.layer)(**row.arguments), tensors(row.inputs)
         outputs = layer(inputs)
         flat = tree.flatten(inputs)
