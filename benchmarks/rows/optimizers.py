@@ -20,8 +20,8 @@ KERNELS, SIZE = 10, 1000  # ten kernels of 1000×1000 and ten biases: 10,010,000
 WAYS = ("eager", "graph", "xla")
 RATE = 1e-3
 
-# The optimizers of Keras's API with what is not their default, and those of PyTorch that compute the same. Their
-# epsilons stand elsewhere in the formula, which gradients of size one do not show.
+# The optimizers of Keras's API with what is not their default, and those of PyTorch that compute the same; NAdam takes
+# another product of momenta. Epsilons stand elsewhere in PyTorch's formulas, which gradients of size one do not show.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9},
     "RMSprop": {},
@@ -45,7 +45,6 @@ PYTORCH: dict[str, tuple[str, dict[str, Any]]] = {
     "Adadelta": ("Adadelta", {"rho": 0.95, "eps": 1e-7, "foreach": True}),
     "Adagrad": ("Adagrad", {"initial_accumulator_value": 0.1, "eps": 1e-7, "fused": True}),
     "Adamax": ("Adamax", {"eps": 1e-7, "foreach": True}),
-    "Nadam": ("NAdam", {"eps": 1e-7, "foreach": True}),
 }
 
 
