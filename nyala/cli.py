@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import sys
@@ -17,6 +18,12 @@ from nyala.saving.sources import open_weights
 
 _LEGACY = (".h5", ".hdf5")
 _HASHED = 256 << 20  # bytes: of larger files no checksum is taken here
+
+
+def program() -> int:
+    """`main` as a process of its own."""
+    gc.disable()  # half a second's work has no rings, and a tenth of it would be looking for them
+    return main()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -220,4 +227,4 @@ def _printable(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

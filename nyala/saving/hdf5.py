@@ -88,6 +88,21 @@ class Group(Mapping[str, Entry]):
             return len(self._group)
 
 
+class _Sound:
+    """A context of `Reader.sound`: a class, for it is entered several times for each array."""
+
+    def __init__(self, where: str, item: Any, more: str) -> None:
+        self._where, self._item, self._more = where, item, more
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (OSError, EOFError, KeyError, RuntimeError, TypeError, UnicodeError, MemoryError)):
+            place = f"{'' if self._item is None else self._item.name}{self._more}".strip()
+            raise ValueError(f"{self._where} is damaged at {place}: {str(error)[:300]}.") from None
+
+
 class Reader:
     """An HDF5 file as a `Source`."""
 
@@ -95,15 +110,11 @@ class Reader:
         self.root, self.where, self.verified = root, where, verified
         self._file = file  # the same bytes, for arrays that lie in one piece
         self._capacity: int | None = None
+        self._types: dict[bytes, tuple[np.dtype, str | None]] = {}  # by how HDF5 writes them: making one takes long
 
-    @contextmanager
-    def sound(self, item: Any, more: str = "") -> Iterator[None]:
+    def sound(self, item: Any, more: str = "") -> _Sound:
         """Inside, what HDF5 says of a file that it cannot read becomes a ValueError that names the place."""
-        try:
-            yield
-        except (OSError, EOFError, KeyError, RuntimeError, TypeError, UnicodeError, MemoryError) as error:
-            place = f"{'' if item is None else item.name}{more}".strip()
-            raise ValueError(f"{self.where} is damaged at {place}: {str(error)[:300]}.") from None
+        return _Sound(self.where, item, more)
 
     def child(self, group: Any, name: str) -> Any:
         """What hangs under `name`; None where there is nothing. In plain calls: a third of the time of `group[name]`."""
@@ -143,76 +154,82 @@ class Reader:
 
     def entry(self, group: Any, name: str) -> Entry | None:
         """The array `name` of a group; None where there is none."""
-        data = self.child(group, name)
-        return None if data is None else self._entry(data, f"{group.name}/{name}")
+        import h5py
 
-    def _entry(self, data: Any, name: str) -> Entry:
-        with self.sound(data):
-            dtype, shape = self._checked(data, f"{self.where}: {name}"), data.id.shape
-            if shape is None:
-                raise ValueError(f"{self.where}: {name} holds nothing, but weights are numbers.")
-            stored, read = data.id.get_storage_size(), lambda: self._array(data, dtype)
-            span = self._place_of(data) if stored >= _DIRECT else None
-            parts = None if span is None else lambda step: read_parts(self._file, *span, step)
-            return Entry(name, shape, dtype, stored, read, parts)
+        data, place = self.child(group, name), f"{group.name}/{name}"
+        if data is None:
+            return None
+        if not isinstance(data, h5py.Dataset):
+            raise ValueError(f"{self.where}: {place} should be an array, but it is a {type(data).__name__}.")
+        with self.sound(None, place):
+            return self._entry(data.id, place)
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """Every array of the file, behind its place."""
-        import h5py
+        for place, data in self._walk(lambda path: False):
+            with self.sound(None, place):
+                entry = self._entry(data, f"/{place}")
+            yield place, entry
 
-        low: Any = h5py
-        for place, group, name in self._walk(lambda path: False):
-            with self.sound(None, f" {place}"):
-                data = h5py.Dataset(low.h5d.open(group, name))
-            yield place, self._entry(data, f"/{place}")
+    def _entry(self, data: Any, place: str) -> Entry:
+        """An array, by its id: an `h5py.Dataset` of it takes as long as all that is looked at here."""
+        dtype, name, shape = *self._checked(data, place), data.shape
+        if shape is None:
+            raise ValueError(f"{self.where}: {place} holds nothing, but weights are numbers.")
+        stored = data.get_storage_size()
+        span = self._place_of(data, dtype) if stored >= _DIRECT else None
+        parts = None if span is None else lambda step: read_parts(self._file, *span, step)
+        return Entry(place, shape, name, stored, lambda: self._array(data, place, name, span), parts)
 
-    def _checked(self, data: Any, place: str) -> str:
-        """The name of an array's dtype, once nothing about it is strange."""
-        import h5py
-
-        if not isinstance(data, h5py.Dataset):
-            raise ValueError(f"{place} should be an array, but it is a {type(data).__name__}.")
-        if data.id.get_offset() is None:  # else it lies in this file in one piece, as it is
-            creation = data.id.get_create_plist()
+    def _checked(self, data: Any, place: str) -> tuple[np.dtype, str]:
+        """An array's dtype as HDF5 and as we call it, once nothing about it is strange."""
+        if data.get_offset() is None:  # else it lies in this file in one piece, as it is
+            creation = data.get_create_plist()
             if creation.get_layout() == _VIRTUAL or creation.get_external_count():
-                raise ValueError(f"{place} keeps its values in other files, which are not opened.")
+                raise ValueError(f"{self.where}: {place} keeps its values in other files, which are not opened.")
             filters = {creation.get_filter(number)[0] for number in range(creation.get_nfilters())}
             if not filters <= _FILTERS:
-                raise ValueError(f"{place} is packed with an unknown filter.")
-        dtype = data.dtype
-        name = dtype.name if dtype.kind in _KINDS else self._small_type(data, dtype)
-        if h5py.check_enum_dtype(dtype) is not None and dtype.kind != "b":
-            name = None
+                raise ValueError(f"{self.where}: {place} is packed with an unknown filter.")
+        kind = data.get_type()
+        written = kind.encode()
+        if written not in self._types:
+            self._types[written] = kind.dtype, _numeric(kind.dtype)
+        dtype, name = self._types[written]
+        name = name or self._small_type(data, dtype)
         if name is None:
-            raise ValueError(f"{place} holds {dtype}, but weights are numbers.")
-        return name
+            raise ValueError(f"{self.where}: {place} holds {dtype}, but weights are numbers.")
+        return dtype, name
 
     def _small_type(self, data: Any, dtype: np.dtype) -> str | None:
         """The small float that NumPy knows as so many bytes."""
+        import h5py
+
         if dtype.kind != "V" or dtype.names or dtype.subdtype:
             return None
-        name = self.text(data, "dtype")
+        name = self.text(h5py.Dataset(data), "dtype")
         return name if name is not None and SMALL_TYPES.get(name) == dtype.itemsize else None
 
-    def _array(self, data: Any, dtype: str) -> np.ndarray:
-        with self.sound(data):
-            place = self._place_of(data)
-            if place is None:
-                values = np.asarray(data[()])
+    def _array(self, data: Any, place: str, dtype: str, span: tuple[int, int] | None) -> np.ndarray:
+        import h5py
+
+        with self.sound(None, place):
+            whole = h5py.Dataset(data)
+            if span is None:
+                values = np.asarray(whole[()])
             else:
-                values = read_bytes(self._file, *place).view(data.dtype).reshape(data.shape)
+                values = read_bytes(self._file, *span).view(whole.dtype).reshape(whole.shape)
         return values.view(np.dtype(dtype)) if values.dtype.kind == "V" else values
 
-    def _place_of(self, data: Any) -> tuple[int, int] | None:
+    def _place_of(self, data: Any, dtype: np.dtype) -> tuple[int, int] | None:
         """Where a large array lies and how long it is, if it does so as it would in memory."""
         from h5py import h5t  # pyright: ignore[reportAttributeAccessIssue]
 
-        start, size = data.id.get_offset(), data.id.get_storage_size()
-        if self._file is None or start is None or size < _DIRECT or size != data.nbytes or data.dtype.kind == "b":
+        start, size, kind = data.get_offset(), data.get_storage_size(), data.get_type()
+        count = math.prod(data.shape or ())
+        if self._file is None or start is None or size != count * dtype.itemsize or dtype.kind == "b":
             return None
-        kind = data.id.get_type()
-        as_is = data.dtype.kind == "V" or (data.dtype.isnative and kind.equal(h5t.py_create(data.dtype)))
-        return (start, size) if as_is and kind.get_size() == data.dtype.itemsize else None
+        as_is = dtype.kind == "V" or (dtype.isnative and kind.equal(h5t.py_create(dtype)))
+        return (start, size) if as_is and kind.get_size() == dtype.itemsize else None
 
     # ---- Attributes ----
 
@@ -262,60 +279,66 @@ class Reader:
         if count <= 1:
             return int(self.root.id.get_filesize())
         if not hasattr(self, "_loose"):
-            from h5py import h5d  # pyright: ignore[reportAttributeAccessIssue]
-
-            arrays = (h5d.open(group, name) for _, group, name in self._walk(lambda place: False))
-            self._loose = int(self.root.id.get_filesize()) - sum(array.get_storage_size() for array in arrays)
+            arrays = sum(data.get_storage_size() for _, data in self._walk(lambda place: False))
+            self._loose = int(self.root.id.get_filesize()) - arrays
         return max(self._loose, 1)
 
     # ---- Everything ----
 
     def capacity(self) -> int:
         """How many bytes the variables of a model can take that this file fills: its arrays, and as optimizers need."""
-        if self._capacity is None:
-            from h5py import h5d  # pyright: ignore[reportAttributeAccessIssue]
-
-            held = 0
-            for _, group, name in self._walk(lambda place: False):
-                with self.sound(None, f" {name!r}"):
-                    data = h5d.open(group, name)
-                    size = math.prod(data.shape or ()) * data.get_type().get_size()
-                    held += min(size, MAX_RATIO * data.get_storage_size())
-            self._capacity = held * (1 + OPTIMIZER_COPIES)
-        return self._capacity
+        if self._capacity is not None:
+            return self._capacity
+        held = 0
+        for place, data in self._walk(lambda place: False):
+            with self.sound(None, place):
+                size = math.prod(data.shape or ()) * data.get_type().get_size()
+                held += min(size, MAX_RATIO * data.get_storage_size())
+        self._capacity = capacity = held * (1 + OPTIMIZER_COPIES)
+        return capacity
 
     def places(self, known: Callable[[str], bool]) -> Iterator[str]:
         """Every array, but for those in groups that are `known`."""
-        return (place for place, _, _ in self._walk(known))
+        return (place for place, _ in self._walk(known))
 
-    def _walk(self, known: Callable[[str], bool]) -> Iterator[tuple[str, Any, bytes]]:
-        """Every array as its place, the id of its group and its name there; in h5py's plainest calls, to be quick."""
-        from h5py import h5g, h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
+    def _walk(self, known: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+        """Every array as its place and its id; in h5py's plainest calls, to be quick."""
+        from h5py import h5d, h5g, h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
         stack: list[tuple[str, Any]] = [("", self.root.id)]
         seen: set[int] = set()
+        links: list[tuple[bytes, int]] = []
         count = 0
         while stack:
             path, group = stack.pop()
             if known(path):
                 continue
-            names: list[bytes] = []
-            with self.sound(None, f" {path}"):
+            links.clear()
+            with self.sound(None, path):
                 count += group.get_num_objs()
                 if count > MAX_OBJECTS:  # before they are listed, which takes long for many
                     raise ValueError(f"{self.where} holds more than {MAX_OBJECTS:,} groups and arrays.")
-                group.links.iterate(names.append)
-            for name in names:
+                group.links.iterate(lambda name, link: links.append((name, link.type)), info=True)
+            for name, kind in links:
                 place = f"{path}/{name.decode('utf-8', 'replace')}".lstrip("/")
-                with self.sound(None, f" {place}"):
-                    if group.links.get_info(name).type != h5l.TYPE_HARD:
+                with self.sound(None, place):
+                    if kind != h5l.TYPE_HARD:
                         raise ValueError(f"{self.where}: {place} is a link to another place, which is not followed.")
-                    info = h5o.get_info(group, name)
-                    if info.type == h5o.TYPE_GROUP and info.addr not in seen:
-                        seen.add(info.addr)
-                        stack.append((place, h5g.open(group, name)))
-                if info.type == h5o.TYPE_DATASET:
-                    yield place, group, name
+                    found = h5o.open(group, name)
+                    if isinstance(found, h5g.GroupID) and (address := h5o.get_info(found).addr) not in seen:
+                        seen.add(address)
+                        stack.append((place, found))
+                if isinstance(found, h5d.DatasetID):
+                    yield place, found
+
+
+def _numeric(dtype: np.dtype) -> str | None:
+    """The name of a dtype of plain numbers or booleans, which HDF5 writes as an enumeration as others are."""
+    import h5py
+
+    if dtype.kind not in _KINDS or (h5py.check_enum_dtype(dtype) is not None and dtype.kind != "b"):
+        return None
+    return dtype.name
 
 
 def _is_text(dtype: Any) -> bool:
