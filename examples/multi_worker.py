@@ -18,20 +18,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+from digits import load  # beside this file
 
 import nyala as keras
 
 BATCH, EPOCHS, SECONDS = 64, 15, 600
-
-
-def load() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Rows to learn from and rows to be judged by: (N, 8, 8, 1) from 0 to 1, and their labels."""
-    (x_train, y_train), (x_test, y_test) = keras.datasets.digits.load_data()
-    x = np.concatenate([x_train, x_test]).astype("float32")[..., None] / 16.0
-    y = np.concatenate([y_train, y_test])
-    order = np.random.default_rng(0).permutation(len(x))
-    train, test = order[:1437], order[1437:]
-    return (x[train], y[train]), (x[test], y[test])
 
 
 def build() -> keras.Model:

@@ -5,6 +5,7 @@ Never by a race between two timings, so that the same program takes the same pla
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +16,8 @@ from nyala.core.tensor import FLOATS
 
 # Operations that XLA on a CPU runs far slower than TensorFlow's own kernels do, worst inside a loop.
 SLOW_IN_XLA_ON_CPU = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatchNorm", "Cholesky", "Svd", "Qr", "FFT")
-# Operations that XLA cannot compile, or not with shapes known in advance.
-NOT_IN_XLA = (
-    *("PyFunc", "EagerPyFunc", "Iterator", "Optional", "Lookup", "String", "Unique", "Where", "Ragged", "Print"),
-    "CudnnRNN",
-    *("SparseAdd", "SparseConcat", "SparseReorder", "SparseReshape", "SparseSlice", "SparseTensor", "SparseToDense"),
-)
+# Operations whose outputs have sizes that values decide, which XLA pads or compiles anew; and prints, which it leaves out.
+UNLIKE_IN_XLA = ("Ragged", "SparseTensor", "SparseToDense", "Unique", "Where", "Print")
 FREE = frozenset(("Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"))  # not worth counting
 # Measured on two cores with perceptrons, an autoencoder, a GAN and a transformer, graph against XLA: each operation is
 # reached sooner; of large arrays, those that are fused are read once, and matrix products take less time, those by a
@@ -78,9 +75,9 @@ def choose(operations: Operations, jit_compile: Any, on_gpu: bool, steps: int | 
         return Execution("graph", "jit_compile=False")
     if jit_compile is True:
         return Execution("xla", "jit_compile=True")
-    impossible = operations.first_of(NOT_IN_XLA)
-    if impossible:
-        return Execution("graph", f"the step holds {impossible}, which XLA cannot compile")
+    unlike = operations.first_of(UNLIKE_IN_XLA)
+    if unlike:
+        return Execution("graph", f"the step holds {unlike}, which XLA cannot compile as it is")
     slow = operations.first_of(SLOW_IN_XLA_ON_CPU)
     if slow and not on_gpu:
         return Execution("graph", f"the step holds {slow}, which TensorFlow's own kernels run faster on a CPU")
@@ -89,7 +86,28 @@ def choose(operations: Operations, jit_compile: Any, on_gpu: bool, steps: int | 
     if steps is None or steps < enough:
         known = "an unknown number of" if steps is None else str(steps)
         return Execution("graph", f"{known} steps do not earn back XLA's {cost:.1f} s of compiling", enough)
+    if impossible := without_kernel(operations.kinds):
+        return Execution("graph", f"the step holds {impossible}, which XLA cannot compile")
     return Execution("xla", f"{steps} steps are worth {cost:.1f} s of compiling, which pay from {enough:.0f} steps on")
+
+
+def without_kernel(kinds: Iterable[str]) -> str | None:
+    """The first kind of operation that XLA has no kernel for; those for a CPU stand for those of a GPU, as nearly all do."""
+    return next((kind for kind in sorted(kinds) if not _has_kernel(kind)), None)
+
+
+@functools.cache
+def _has_kernel(kind: str) -> bool:
+    from tensorflow.python.framework.kernels import get_registered_kernels_for_op
+
+    _have_kernels_listed()
+    return "XLA_CPU_JIT" in {kernel.device_type for kernel in get_registered_kernels_for_op(kind).kernel}
+
+
+@functools.cache
+def _have_kernels_listed() -> None:
+    """XLA lists its kernels when it first compiles something."""
+    tf.function(tf.negative, jit_compile=True)(tf.constant(1.0))
 
 
 def choose_together(values: int, rows: int) -> Execution | None:
@@ -105,7 +123,7 @@ def operations_of(function: Any, rows: int = USUAL_ROWS) -> Operations:
     definition = function.graph.as_graph_def(add_shapes=True)
     library = {inner.signature.name: inner.node_def for inner in definition.library.function}
     kinds = {node.op for nodes in (definition.node, *library.values()) for node in nodes}
-    return Operations(frozenset(kinds), *_count(definition.node, library, rows))
+    return Operations(frozenset(kinds - library.keys() - FREE), *_count(definition.node, library, rows))
 
 
 def _count(nodes: Iterable[Any], library: dict[str, Any], rows: int) -> list[int]:

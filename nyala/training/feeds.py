@@ -73,6 +73,7 @@ class Feed:
         self.skipping = 0  # of which an earlier process took so many
         self.ended = False  # whether the pass was seen to end
         self.continued = False  # whether no batch was taken since an epoch went on where the last one stopped
+        self.chunk_length = 1  # batches that fill a fraction of a second, as far as earlier chunks have shown
 
     def start_epoch(self) -> None:
         """Begin anew."""

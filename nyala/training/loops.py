@@ -44,10 +44,10 @@ class Pace:
     Where the steps of a chunk are computed as one, they are always `as_one`, since their number shows in the last bits.
     """
 
-    def __init__(self, steps_per_execution: int, intervals: tuple[int, ...], as_one: int = 0) -> None:
+    def __init__(self, steps_per_execution: int, intervals: tuple[int, ...], as_one: int = 0, length: int = 1) -> None:
         self.fixed = steps_per_execution if steps_per_execution > 1 else None
         self.intervals, self.as_one = intervals, as_one
-        self.length = as_one or 1
+        self.length = as_one or length  # of the first chunk
 
     def next(self, done: int, steps: int | None, to_go: int | None = None) -> int:
         """The length of the chunk that starts behind `done` steps, where somebody must hear after `to_go` more."""
@@ -81,7 +81,7 @@ def run_epoch(
     begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
     between = between or Between()
     as_one = plan.as_one(feed, feed.batches or 0) if isinstance(feed, ResidentFeed) else 0
-    pace = Pace(plan.settings.steps_per_execution, between.intervals, as_one)
+    pace = Pace(plan.settings.steps_per_execution, between.intervals, as_one, feed.chunk_length)
     collected: list[Any] = []
     logs = dict(between.logs)
     done = between.done
@@ -113,6 +113,7 @@ def run_epoch(
         feed.close()  # workers end at once
         callbacks.on_error()
         raise
+    feed.chunk_length = pace.length  # so the next epoch begins with it
     feed.end_epoch()
     _check_count(done, None if between.stopped else steps, first=feed.passes < 2 and not feed.taken)
     return collected if kind == "predict" else logs

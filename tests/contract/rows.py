@@ -39,6 +39,7 @@ class Row:
     empty: bool = True  # whether the oracle takes an empty batch; ours always does
     lacking: tuple[str, ...] = ()  # dtype policies for which the oracle has no kernel on a CPU; ours has all
     xla: bool = True  # whether XLA on a CPU can compile it; the row says why not in a comment
+    slow: bool = False  # whether another row shows the same in the quick tests
 
     def __str__(self) -> str:
         said = ", ".join(f"{k}={v}" for k, v in self.arguments.items())

@@ -19,6 +19,8 @@ from tests.oracle import assert_close, keras, to_numpy
 FAMILIES = sorted(p.stem for p in (pathlib.Path(__file__).parent / "layer_rows").glob("[a-z]*.py"))
 ROWS = [row for family in FAMILIES for row in importlib.import_module(f"tests.contract.layer_rows.{family}").ROWS]
 
+EACH = [pytest.param(row, marks=pytest.mark.slow) if row.slow else row for row in ROWS]
+
 
 def tensors(inputs):
     return [tf.constant(x) for x in inputs] if isinstance(inputs, list) else tf.constant(inputs)
@@ -60,7 +62,7 @@ def values_and_gradients(layer, row: Row, training: bool):
     return outputs, [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", EACH, ids=str)
 def test_values_gradients_and_state(row):
     """Outputs, gradients and the state after several calls equal the oracle's."""
     ours, theirs = pair(row)
@@ -76,7 +78,7 @@ def test_values_gradients_and_state(row):
         assert_close(ours.get_weights(), theirs.get_weights(), row.rtol, row.atol)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", EACH, ids=str)
 def test_eager_graph_and_symbolic_agree(row):
     """The same numbers in a graph and under XLA; the symbolic call knows shape and dtype."""
     ours, inputs = getattr(nyala.layers, row.layer)(**row.arguments), tensors(row.inputs)
@@ -174,7 +176,7 @@ def test_same_seed_same_initial_weights(row):
     assert_close(ours.get_weights(), theirs.get_weights(), 1e-6, 1e-6)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", EACH, ids=str)
 def test_batch_of_none_and_one(row):
     """An empty batch and a batch of one give what the oracle gives."""
     ours, theirs = pair(row)

@@ -12,6 +12,7 @@ from nyala.training.choosing import TURNS, Operations, choose, operations_of
 PRODUCTS = Operations(frozenset({"MatMul", "Relu"}), 70, 70)
 IMAGES = Operations(frozenset({"Conv2D", "Relu"}), 70, 70)
 PYTHON = Operations(frozenset({"EagerPyFunc", "MatMul"}), 70, 70)
+SIZED = Operations(frozenset({"Where", "MatMul"}), 70, 70)
 LARGE = Operations(frozenset({"MatMul", "Relu"}), 70, 70, 10_000_000, 4_000_000_000)
 OVER_TIME = Operations(frozenset({"MatMul", "While"}), 70, 7000)
 
@@ -29,12 +30,52 @@ OVER_TIME = Operations(frozenset({"MatMul", "While"}), 70, 7000)
         (IMAGES, "auto", False, 100_000, "graph", "Conv2D, which TensorFlow's own kernels run faster on a CPU"),
         (IMAGES, "auto", True, 100_000, "xla", "100000 steps are worth"),
         (PYTHON, "auto", True, 100_000, "graph", "EagerPyFunc, which XLA cannot compile"),
+        (SIZED, "auto", False, 1, "graph", "Where, which XLA cannot compile as it is"),
     ],
 )
 def test_the_rule(operations, jit_compile, on_gpu, steps, mode, reason):
     execution = choose(operations, jit_compile, on_gpu, steps)
     assert execution.mode == mode
     assert reason in str(execution)
+
+
+def looped(x):
+    return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.sin(y)), (0, x))[1]
+
+
+def stacked(x):
+    return tf.TensorArray("float32", size=2).write(0, x).write(1, x).stack()
+
+
+@pytest.mark.parametrize(
+    ("function", "stumbles_over"),
+    [
+        (lambda x: tf.random.stateless_gamma([3], [1, 2], 1.0) + x[0, :3], "StatelessRandomGamma"),
+        (lambda x: tf.image.resize(x[None, ..., None], (3, 3), "bicubic"), "ResizeBicubic"),
+        (lambda x: tf.numpy_function(np.sin, [x], "float32"), "PyFunc"),
+        (lambda x: tf.strings.length(tf.strings.as_string(x)), "AsString"),
+        (lambda x: tf.sparse.to_dense(tf.SparseTensor([[0, 0]], x[0, :1], [2, 2])), "SparseToDense"),
+        (lambda x: x[x > 0], "Where"),
+        (lambda x: tf.unique(x[0]), "Unique"),
+        (looped, None),
+        (stacked, None),
+        (lambda x: tf.cond(x[0, 0] > 0, lambda: tf.sin(x), lambda: tf.function(tf.cos)(x)), None),
+        (lambda x: tf.recompute_grad(tf.tanh)(x) + tf.random.stateless_normal([4, 4], [1, 2]), None),
+        (lambda x: tf.math.top_k(x @ x, 2)[0], None),
+        (lambda x: nyala.losses.sparse_categorical_crossentropy([1, 2, 0, 1], x, from_logits=True), None),
+    ],
+)
+def test_what_xla_cannot_compile_is_known_before_it_is_asked(function, stumbles_over):
+    """And what it is given, it compiles."""
+    x = tf.reshape(tf.range(16.0), (4, 4))
+    traced = tf.function(function, autograph=False).get_concrete_function(x)
+    execution = choose(operations_of(traced), "auto", False, 10**9)
+    if stumbles_over:
+        assert execution.mode == "graph"
+        assert f"the step holds {stumbles_over}" in execution.reason
+    else:
+        assert execution.mode == "xla", execution
+        tf.function(function, jit_compile=True, autograph=False)(x)
 
 
 def test_a_loop_counts_as_often_as_it_may_turn():

@@ -87,7 +87,9 @@ def trained(k, work, weights=None, **options):
     return model, model.fit(x, y, **TWO_EPOCHS).history, start
 
 
-@pytest.mark.parametrize("work", [pytest.param(w, marks=SLOW if w in ("recurrent", "one-hot") else ()) for w in WORK])
+@pytest.mark.parametrize(
+    "work", [pytest.param(w, marks=SLOW if w in ("recurrent", "one-hot", "regressor") else ()) for w in WORK]
+)
 def test_two_epochs_end_where_the_oracle_ends(work):
     """History, weights, evaluation and predictions: same batches, same numbers, the remainder batch included."""
     _, x, y, _ = WORK[work]
