@@ -34,7 +34,7 @@ from nyala.training.workers import batches_by_number
 
 
 def batch_specs(batch: Any) -> Any:
-    """The types of a batch of tensors, or of such types, with the number of rows left open."""
+    """The types of a batch of tensors, or of arrays or types that become some, with the number of rows left open."""
 
     def spec(a: Any) -> Any:
         if a is None:
@@ -45,7 +45,8 @@ def batch_specs(batch: Any) -> Any:
             return tf.SparseTensorSpec([None, *a.shape[1:]], a.dtype)
         if isinstance(a, tf.RaggedTensorSpec):
             return tf.RaggedTensorSpec([None, *a.shape[1:]], a.dtype, a.ragged_rank, a.row_splits_dtype)
-        return tf.TensorSpec([None, *a.shape[1:]] if len(a.shape) else [], a.dtype)
+        dtype = kept_dtype(a.dtype) if isinstance(a, np.ndarray) else a.dtype
+        return tf.TensorSpec([None, *a.shape[1:]] if len(a.shape) else [], dtype)
 
     return tree.map_structure(spec, batch)
 
@@ -133,7 +134,7 @@ class ResidentFeed(Feed):
         self._hold(data)
 
     def _hold(self, data: Any) -> None:
-        self.specs = batch_specs(tree.map_structure(_batch_type, data))
+        self.specs = batch_specs(data)
 
     @functools.cached_property
     def arrays(self) -> Any:
@@ -179,7 +180,7 @@ class LargeFeed(ResidentFeed):
 
     def _hold(self, data: Any) -> None:
         self.data = tree.map_structure(lambda a: a.numpy() if isinstance(a, tf.Tensor) else a, data)
-        self.specs = batch_specs(tree.map_structure(_batch_type, self.data))
+        self.specs = batch_specs(self.data)
         self.reader: Reader | None = None
         self.place = 0  # of the reader
 
@@ -195,10 +196,6 @@ class LargeFeed(ResidentFeed):
         chunk = self.reader.take(most, None)
         self.place = first + (chunk.count if chunk else 0)
         return chunk
-
-
-def _batch_type(a: Any) -> Any:
-    return a if a is None or tensor.is_tensor_like(a) else tf.TensorSpec([None, *a.shape[1:]], kept_dtype(a.dtype))
 
 
 def _gathered(data: Any, order: Any, size: int, places: range) -> Iterator[Any]:

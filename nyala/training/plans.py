@@ -76,6 +76,9 @@ class Plan:
         batch = as_tensors(batch)
         specs = batch_specs(batch)
         self._settle(specs, 1, _rows_of(batch))
+        return self._one_of(specs, batch, fresh)
+
+    def _one_of(self, specs: Any, batch: Any, fresh: bool = False) -> Any:
         if self._mode() == "eager":
             return self._one_step(batch, fresh)
         function = self._get(("one", fresh, _key(specs)), lambda: self._one_function(specs, fresh))
@@ -106,7 +109,8 @@ class Plan:
         if count := self.as_one(feed, steps):
             rows = slice(first * size, (first + count) * size)
             parts = zip(_present(feed.host), _present(specs), strict=True)
-            return count, self.one(_rebuilt(specs, [tf.convert_to_tensor(a[rows], spec.dtype) for a, spec in parts]))
+            batch = _rebuilt(specs, [tf.convert_to_tensor(a[rows], spec.dtype) for a, spec in parts])
+            return count, self._one_of(specs, batch)
         if isinstance(feed, LargeFeed):
             return self._run_chunk(feed.chunk(first, steps), usual=first < feed.full_batches)
         if self._mode() == "eager":
@@ -238,11 +242,13 @@ class Plan:
         return self._get(("step", _key(specs)), lambda: self._step_function(specs))
 
     def _get(self, key: Any, make: Callable[[], Any]) -> Any:
-        if key not in self._functions:
+        made = self._functions.get(key)  # once: keys take longer to compare than all else here
+        if made is None:
             with TRACING:
-                if key not in self._functions:
-                    self._functions[key] = make()
-        return self._functions[key]
+                made = self._functions.get(key)
+                if made is None:
+                    made = self._functions[key] = make()
+        return made
 
     # ---- The functions that TensorFlow compiles ----
 
@@ -391,7 +397,7 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
 
 
 def _key(specs: Any) -> Any:
-    return str(tree.map_structure(repr, specs))
+    return tree.structure_of(specs), *tree.flatten(specs)
 
 
 def _slice_rows(leaf: Any, start: Any, rows: Any) -> Any:
