@@ -92,28 +92,38 @@ def read_json(folder: Path, device: str, rows: Sequence[str]) -> list[Result]:
 
 
 def draw(results: Sequence[Result], path: Path) -> bool:
-    """A picture of the ratios, a group of bars for each row; False where there is nothing to draw or no matplotlib."""
-    results = [result for result in results if result["void"] is None and result["reference"] is not None]
+    """A picture of the ratios in rows with four contenders or more; False where there is no such row or no matplotlib."""
+    groups = {result["row"]: _ratios(result) for result in results if result["void"] is None and result["reference"]}
+    groups = {row: ratios for row, ratios in groups.items() if len(ratios) >= 4}
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    if not results:
+    if not groups:
         return False
-    names = [name for name in CONTENDERS if any("ratio" in result["contenders"].get(name, {}) for result in results)]
-    figure = Figure(figsize=(8, 1 + 0.22 * len(names) * len(results)), layout="constrained")
+    colors = {name: f"C{place}" for place, name in enumerate(CONTENDERS)}
+    figure = Figure(figsize=(8, 1 + 0.16 * sum(len(ratios) + 1 for ratios in groups.values())), layout="constrained")
     axes = figure.subplots()
-    for index, name in enumerate(names):
-        ratios = [(at, result["contenders"].get(name, {}).get("ratio")) for at, result in enumerate(results)]
-        present = [(at + 0.8 * (index / len(names) - 0.4), ratio) for at, ratio in ratios if ratio is not None]
-        bars = axes.barh(*zip(*present, strict=True), height=0.8 / len(names), label=label(name), color=f"C{index}")
-        axes.bar_label(bars, fmt="%.2f×", padding=2, fontsize=7)
-    axes.set_yticks(range(len(results)), [result["row"] for result in results])
-    axes.invert_yaxis()
+    bottom, middles, shown = 0, [], set()
+    for ratios in groups.values():
+        for place, (name, ratio) in enumerate(ratios.items(), bottom):
+            bar = axes.barh(place, ratio, height=0.9, color=colors[name], label=None if name in shown else label(name))
+            axes.bar_label(bar, fmt="%.2f×", padding=2, fontsize=7)
+            shown.add(name)
+        middles.append(bottom + (len(ratios) - 1) / 2)
+        bottom += len(ratios) + 1
+    axes.set_yticks(middles, list(groups))
+    axes.set_ylim(bottom - 0.5, -1)
     axes.set_xscale("log")
     axes.margins(x=0.1)
-    references = " or ".join(sorted({label(result["reference"]) for result in results}))
+    references = " or ".join(sorted({label(result["reference"]) for result in results if result["row"] in groups}))
     axes.set_xlabel(f"time, in multiples of the time of {references} (logarithmic; shorter is faster)")
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
+    figure.savefig(path, dpi=100)
     return True
+
+
+def _ratios(result: Result) -> dict[str, float]:
+    """The ratios of the contenders that have one, in the order of the table."""
+    found = {name: result["contenders"].get(name, {}).get("ratio") for name in CONTENDERS}
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
