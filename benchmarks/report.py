@@ -92,9 +92,10 @@ def read_json(folder: Path, device: str, rows: Sequence[str]) -> list[Result]:
 
 
 def draw(results: Sequence[Result], path: Path) -> bool:
-    """A picture of the ratios in rows with four contenders or more; False where there is no such row or no matplotlib."""
+    """A picture of the ratios in rows with most contenders; False where there is nothing to draw, or no matplotlib."""
     groups = {result["row"]: _ratios(result) for result in results if result["void"] is None and result["reference"]}
-    groups = {row: ratios for row, ratios in groups.items() if len(ratios) >= 4}
+    most = max(map(len, groups.values()), default=0)
+    groups = {row: ratios for row, ratios in groups.items() if 2 * len(ratios) > most}
     try:
         from matplotlib.figure import Figure
     except ImportError:
