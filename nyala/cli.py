@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import hashlib
 import json
 import sys
@@ -18,12 +17,6 @@ from nyala.saving.sources import open_weights
 
 _LEGACY = (".h5", ".hdf5")
 _HASHED = 256 << 20  # bytes: of larger files no checksum is taken here
-
-
-def program() -> int:
-    """`main` as a process of its own."""
-    gc.disable()  # half a second's work has no rings, and a tenth of it would be looking for them
-    return main()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -224,7 +217,3 @@ def _printable(value: Any) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-if __name__ == "__main__":
-    sys.exit(program())

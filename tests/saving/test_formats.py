@@ -559,7 +559,8 @@ def test_inspect(tmp_path, capsys):
 def test_inspect_is_quick_and_needs_no_tensorflow(tmp_path):
     trained().save(tmp_path / "m.keras")
     code = (
-        "import sys; from nyala.cli import main; main(['inspect', sys.argv[1]]); "
-        "sys.exit(bool({'tensorflow', 'keras'} & sys.modules.keys()))"
+        "import sys; from nyala.__main__ import main; refused = main(); "
+        "sys.exit(refused or bool({'tensorflow', 'keras'} & sys.modules.keys()))"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.keras")], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-c", code, "inspect", str(tmp_path / "m.keras")]
+    assert "float32" in subprocess.run(command, check=True, capture_output=True, text=True).stdout

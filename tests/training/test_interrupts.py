@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ import nyala
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
 Y = X[:, :1].copy()
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """What is started in the background by a script has Ctrl-C ignored; here it is heard in any case."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Press(nyala.callbacks.Callback):
