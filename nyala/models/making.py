@@ -46,8 +46,8 @@ class Making:
             self._blanks.append((variable, initializer, shape))
         return zeros
 
-    def fill_others(self, filled: list[Variable]) -> None:
-        """Give the blank variables their first value that are not among those which a file is about to fill."""
+    def fill_others(self, filled: list[Variable]) -> set[int]:
+        """Give the blank variables their first value but those which a file is about to fill; the ids of these."""
         known = {id(variable) for variable in filled}
         for variable, initializer, shape in self._blanks:
             if id(variable) in known:
@@ -56,7 +56,9 @@ class Making:
                 variable.assign(initializer(shape, dtype=variable.dtype))
             except (tf.errors.OpError, ArithmeticError) as error:
                 raise ValueError(f"{self._where}: `{variable.path}` cannot be given its first value: {error}") from None
+        blank = known & {id(variable) for variable, _, _ in self._blanks}
         self._blanks = []
+        return blank
 
 
 class _Current(threading.local):
@@ -92,12 +94,11 @@ def made_from_config(where: str) -> Iterator[None]:
         yield
 
 
-def fill_others(filled: list[Variable]) -> bool:
-    """`Making.fill_others` of the model that is being made out of a file; False where none is."""
+def fill_others(filled: list[Variable]) -> set[int]:
+    """`Making.fill_others` of the model that is being made out of a file; nothing where none is."""
     if _current.making is None or not _current.making.blank:
-        return False
-    _current.making.fill_others(filled)
-    return True
+        return set()
+    return _current.making.fill_others(filled)
 
 
 def free_memory() -> int:

@@ -187,9 +187,9 @@ class Plan:
             raise ValueError(_list_faults(where, self.faults))
         if self.faults:
             warnings.warn(_list_faults(where, self.faults) + " The rest was loaded.", stacklevel=6)
-        is_new = fill_others([variable for variable, _ in self.assignments])
+        blank = fill_others([variable for variable, _ in self.assignments])
         for variable, entry in self.assignments:
-            assign(variable, entry, is_new)
+            assign(variable, entry, id(variable) in blank)
         for layer in self.layers:
             layer._after_loading()
         for item, group in self.own_way:
@@ -200,10 +200,10 @@ _LARGE = 1 << 20  # bytes: a larger array becomes the memory of a variable that 
 _IN_PARTS = 8 << 20  # bytes: a larger array goes in parts to a variable that has memory already
 
 
-def assign(variable: Variable, entry: Entry, is_new: bool = False) -> None:
-    """Give a variable the values of an array in a file; `is_new` where its memory may be replaced."""
+def assign(variable: Variable, entry: Entry, is_blank: bool = False) -> None:
+    """Give a variable the values of an array in a file; `is_blank` where it has taken no memory yet."""
     size = tensor_bytes(variable.shape, variable.dtype)
-    in_parts = size > _IN_PARTS and not is_new and entry.dtype == variable.dtype and _can_be_filled(variable)
+    in_parts = size > _IN_PARTS and not is_blank and entry.dtype == variable.dtype and _can_be_filled(variable)
     if in_parts and entry.parts is not None:
         _fill(variable, entry.parts, size // (variable.shape[0] or 1))
         return

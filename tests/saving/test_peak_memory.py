@@ -18,7 +18,9 @@ WEIGHTS_MB = LAYERS * SIDE * SIDE * 4 / 2**20
 
 
 def model() -> nyala.Model:
-    layers = [nyala.layers.Dense(SIDE, use_bias=False) for _ in range(LAYERS)]
+    """Half of its kernels start at random, half with a constant."""
+    start = ["glorot_uniform", "ones"] * (LAYERS // 2)
+    layers = [nyala.layers.Dense(SIDE, use_bias=False, kernel_initializer=way) for way in start]
     return nyala.Sequential([nyala.Input((SIDE,)), *layers])
 
 
